@@ -195,9 +195,9 @@ def position(claimed: float, values: Numbers, level: float = 0.95) -> Position:
 
     `low` to `high` is the prediction interval for one further value, m -+ t s sqrt(1 + 1/n), with t the two-sided
     `level` quantile of Student's t with n - 1 degrees of freedom; assumes that the claimed figure, as one more run, and
-    the values are independent draws from one normal distribution. The counts `below`, `equal` and `above` assume no shape:
-    a further draw lies above all n values with a chance of at most 1 / (n + 1). One value, or values that are all the
-    same, give the interval -inf to inf. Raises LenetteError for no values, or a number that isn't finite.
+    the values are independent draws from one normal distribution. The counts `below`, `equal` and `above` assume no
+    shape: a further draw lies above all n values with a chance of at most 1 / (n + 1). One value, or values that are
+    all the same, give the interval -inf to inf. Raises LenetteError for no values, or a number that isn't finite.
     """
     claimed = _finite(claimed, "claimed figure")
     numbers = _numbers(values, "values")
