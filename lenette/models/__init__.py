@@ -68,7 +68,7 @@ def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: in
 
 
 def source_digest(name: str) -> str:
-    """Return the sha256 (hex) of the source file of a user's own network, so that an edit is seen; "" for a shipped one.
+    """Return the sha256 (hex) of the source file of a user's own network, so that an edit shows; "" for a shipped one.
 
     Raises ModelError if the name is unknown or the file isn't there.
     """

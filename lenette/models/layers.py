@@ -20,7 +20,7 @@ NAMES: dict[type[nn.Module], str] = {
 
 
 def sequential(*layers: nn.Module) -> nn.Sequential:
-    """Chain plain layers, each named by its kind and its number among that kind: conv1, bn1, relu1, conv2, ..., gap, flatten."""
+    """Chain plain layers, each named by its kind and its number in that kind: conv1, bn1, relu1, conv2, ..., gap."""
     counts = Counter[str]()
     named = OrderedDict[str, nn.Module]()
     for layer in layers:
@@ -42,7 +42,7 @@ def conv_bn_relu(
 
 
 def require_image(model: str, image_size: int, smallest: int) -> None:
-    """Raise ModelError if images of `image_size` pixels are too small for the network, naming the smallest that fits."""
+    """Raise ModelError if images of `image_size` pixels are too small for the network; name the smallest that fits."""
     if image_size < smallest:
         raise ModelError(
             f"{model} doesn't fit images of {image_size}x{image_size} pixels: the smallest that fits is "
