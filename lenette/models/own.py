@@ -75,7 +75,7 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module
     try:
         exec(compile(content, str(path), "exec"), vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise ModelError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
     return module
@@ -84,7 +84,7 @@ def _load_file(path: Path) -> ModuleType:
 def _import(module: str, attribute: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         file = Path(*module.split(".")).with_suffix(".py")
         hint = f"; the file is here: write {file}:{attribute}" if file.is_file() else ""
         raise ModelError(f"module '{module}' can't be imported: {type(error).__name__}: {error}{hint}") from error

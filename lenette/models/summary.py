@@ -1,14 +1,284 @@
+"""What a network is made of, layer by layer: found by one forward pass, so that it works for any module."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
 from torch import nn
+
+from lenette.errors import ModelError
+from lenette.models.advice import advice
+from lenette.models.tracing import Field, Tracer
+
+BATCH = 2  # images in the pass: two, so that a layer which mixes up images and features shows
+VIEWS = (nn.Flatten, nn.Unflatten, nn.Identity)  # give back their input's memory
 
 
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable parameters, those of layers that forward never uses included."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return sum(parameter.numel() for parameter in _known(model.parameters()) if parameter.requires_grad)
 
 
-def summary(model, input_shape):
-    raise NotImplementedError
+def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
+    """Run the network once on black images of `input_shape` [C, H, W] and return its layers, of plain Python values.
+
+    The result holds `input_shape`, `output_shape` (None if it broke), `rows`, `totals`, `unused` (names of layers that
+    don't reach the output) and `error` (None, or `layer`, `message` and `advice`; the rows then end before that layer).
+
+    Shapes are those of one image. `parameters` of a layer used twice are counted once; `trainable` is None where there
+    are none. `multiply_accumulates` are those of convolutions and matrix products, of one image. `receptive_field` is the
+    side in input pixels that one output value depends on, `jump` the distance between neighbours' (lists [height,
+    width] where these differ, None where unknown or no map); a field may reach beyond the image, into the padding.
+
+    Bytes: `input_bytes` one image; `parameter_bytes` all parameters; `forward_backward_bytes` twice the outputs of the
+    layers for one image, once for the values and once for their gradients, without outputs that are their input's own
+    memory (flatten, in-place layers); `total_bytes` their sum.
+    """
+    walk = _Walk(model)
+    first = next(_known(model.parameters()), None)
+    device, dtype = (first.device, first.dtype) if first is not None else (None, None)
+    images = torch.zeros(BATCH, *input_shape, device=device, dtype=dtype)
+    error, output = None, None
+    with _undisturbed(model), walk.hooked(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+        try:
+            with walk.tracer:
+                walk.tracer.start(images)
+                output = model(images)
+        except Exception as exception:
+            error = walk.error(exception)
+    tensor = _tensor(output)
+    if error is None:
+        error = walk.mixed_up(tensor)
+    totals = {
+        "parameters": sum(parameter.numel() for parameter in _known(model.parameters())),
+        "trainable_parameters": count_parameters(model),
+        "multiply_accumulates": sum(row["multiply_accumulates"] for row in walk.rows),
+        "input_bytes": images[0].numel() * images.element_size(),
+        "parameter_bytes": sum(p.numel() * p.element_size() for p in _known(model.parameters())),
+        "forward_backward_bytes": 2 * sum(row["output_bytes"] for row in walk.rows),
+    }
+    totals["total_bytes"] = totals["input_bytes"] + totals["parameter_bytes"] + totals["forward_backward_bytes"]
+    return {
+        "input_shape": list(input_shape),
+        "output_shape": None if error or tensor is None else list(tensor.shape[1:]),
+        "rows": walk.rows,
+        "totals": totals,
+        "unused": [] if error else walk.unused(tensor),
+        "error": error,
+    }
 
 
-def format_summary(table):
-    raise NotImplementedError
+def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) -> None:
+    """Raise ModelError unless the network takes images of `input_shape` [C, H, W] and gives `num_classes` logits each."""
+    table = summary(model, input_shape)
+    error = table["error"]
+    if error:
+        raise ModelError(f"the network breaks at {error['layer']}: {error['message']}; {error['advice']}".rstrip("; "))
+    if table["output_shape"] != [num_classes]:
+        last = table["rows"][-1]["name"] if table["rows"] else "it"
+        raise ModelError(
+            f"the network gives {_times(table['output_shape'])} values an image, not {num_classes}, one a class: "
+            f"let its last layer ({last}) give num_classes values"
+        )
+
+
+def format_summary(table: dict[str, Any]) -> str:
+    """Return what `summary` found as text for a terminal."""
+    header = ("layer", "type", "output", "parameters", "trainable", "multiply-acc.", "field", "jump")
+    lines = [header] + [
+        (
+            row["name"],
+            row["type"],
+            _times(row["output_shape"]),
+            f"{row['parameters']:,}" + (" (shared)" if row["shared"] else ""),
+            {True: "yes", False: "no", None: "-"}[row["trainable"]],
+            f"{row['multiply_accumulates']:,}",
+            _times(row["receptive_field"]),
+            _times(row["jump"]),
+        )
+        for row in table["rows"]
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    left = 3  # columns of words, the rest are of numbers
+    text = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    totals = table["totals"]
+    frozen = totals["parameters"] - totals["trainable_parameters"]
+    text = [
+        text[0],
+        rule,
+        *text[1:],
+        rule,
+        f"input {_times(table['input_shape'])}",
+        f"parameters {totals['parameters']:,}: {totals['trainable_parameters']:,} trainable, {frozen:,} not",
+        f"multiply-accumulates of one image {totals['multiply_accumulates']:,}",
+        f"memory of one image: input {_bytes(totals['input_bytes'])} + parameters "
+        f"{_bytes(totals['parameter_bytes'])} + forward and backward pass "
+        f"{_bytes(totals['forward_backward_bytes'])} = {_bytes(totals['total_bytes'])} "
+        "(the pass: every layer's output and its gradient)",
+    ]
+    if table["unused"]:
+        text.append(f"never used by forward, parameters counted all the same: {', '.join(table['unused'])}")
+    if table["error"]:
+        error = table["error"]
+        text.append(f"breaks at {error['layer']}: {error['message']}")
+        if error["advice"]:
+            text.append(f"  {error['advice']}")
+    return "\n".join(text)
+
+
+class _Walk:
+    """One forward pass under hooks: the rows so far and the modules that are being entered."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.rows: list[dict[str, Any]] = []
+        self.tracer = Tracer()
+        self.names = {module: name or type(module).__name__ for name, module in model.named_modules()}
+        self.inside: list[tuple[nn.Module, tuple[Any, ...]]] = []
+        self.called: set[nn.Module] = set()
+        self.counted: set[int] = set()
+        self.batches: list[int | None] = []
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        handles = []
+        for module in self.names:
+            handles.append(module.register_forward_pre_hook(self._enter))
+            handles.append(module.register_forward_hook(self._leave))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.inside.append((module, inputs))
+        self.tracer.open()
+
+    def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.inside.pop()
+        again = module in self.called
+        self.called.add(module)
+        products = self.tracer.close()
+        own = list(_known(module.parameters(recurse=False)))
+        if next(module.children(), None) is not None and not own and not products:
+            return  # a mere container
+        tensor = _tensor(output)
+        # A layer that changes its output in place hands on its input's memory.
+        view = isinstance(module, VIEWS) or getattr(module, "inplace", False)
+        fresh = [parameter for parameter in own if id(parameter) not in self.counted]
+        self.counted.update(id(parameter) for parameter in own)
+        field = self.tracer.field(tensor)
+        self.batches.append(None if tensor is None else _batch(tensor))
+        self.rows.append(
+            {
+                "name": self.names[module],
+                "type": type(module).__name__,
+                "output_shape": None if tensor is None else list(tensor.shape[1:]),
+                "parameters": sum(parameter.numel() for parameter in fresh),
+                "shared": again or len(fresh) < len(own),
+                "trainable": any(parameter.requires_grad for parameter in own) if own else None,
+                "multiply_accumulates": products // BATCH,
+                "receptive_field": _side(field, "size"),
+                "jump": _side(field, "jump") if tensor is not None and tensor.ndim == 4 else None,
+                "output_bytes": 0 if view or tensor is None else tensor.numel() * tensor.element_size() // BATCH,
+            }
+        )
+
+    def error(self, exception: Exception) -> dict[str, Any]:
+        message = str(exception).strip().split("\n")[0] or type(exception).__name__
+        module, inputs = self.inside[-1] if self.inside else (self.model, ())
+        name = self.names[module]
+        if next(module.children(), None) is None:
+            tensor = _tensor(inputs)
+            expected, hint = advice(module, tensor) if tensor is not None else ("", "")
+            return {"layer": name, "message": expected or f"{type(module).__name__}: {message}", "advice": hint}
+        after, hint = "before its first layer", ""
+        if self.rows and (shape := self.rows[-1]["output_shape"]) is not None:
+            after = f"after {self.rows[-1]['name']}"
+            hint = f"{self.rows[-1]['name']} gives {_times(shape)} = {math.prod(shape)} values an image"
+        return {"layer": name, "message": f"{type(exception).__name__} in forward, {after}: {message}", "advice": hint}
+
+    def mixed_up(self, output: torch.Tensor | None) -> dict[str, Any] | None:
+        """Return the error of a network that gives another number of outputs than it was given images."""
+        if output is None or _batch(output) == BATCH:
+            return None
+        wrong = [row for row, batch in zip(self.rows, self.batches, strict=True) if batch != BATCH]
+        name = wrong[0]["name"] if wrong else self.names[self.model]
+        return {
+            "layer": name,
+            "message": f"{BATCH} images went in and {_batch(output)} rows came out: images and features are mixed up",
+            "advice": "flatten with nn.Flatten() or x.flatten(1), which keep the images apart, not with x.view(-1, ...)",
+        }
+
+    def unused(self, output: torch.Tensor | None) -> list[str]:
+        """Return the layers that were never called, or whose parameters don't reach the output."""
+        parameters = [p for p in _known(self.model.parameters()) if p.requires_grad]
+        reached: set[int] = set()
+        if output is not None and output.requires_grad and parameters:
+            gradients = torch.autograd.grad(output.sum(), parameters, allow_unused=True)
+            reached = {id(p) for p, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
+        unused = []
+        for module, name in self.names.items():
+            own = list(_known(module.parameters(recurse=False)))
+            trainable = [parameter for parameter in own if parameter.requires_grad]
+            leaf = next(module.children(), None) is None
+            idle = not any(id(p) in reached for p in trainable) if trainable else leaf and module not in self.called
+            if idle and (leaf or trainable):
+                unused.append(name)
+        return unused
+
+
+@contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[None]:
+    """Hold the network in evaluation mode, where batch-norm learns nothing from the black images."""
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+
+
+def _known(parameters: Any) -> Iterator[nn.Parameter]:
+    """Leave out the parameters of lazy layers, which have no shape before their first input."""
+    return (parameter for parameter in parameters if not nn.parameter.is_lazy(parameter))
+
+
+def _tensor(value: Any) -> torch.Tensor | None:
+    """Return the first tensor in what a module takes or gives."""
+    if isinstance(value, torch.Tensor):
+        return value
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next((tensor for item in values if (tensor := _tensor(item)) is not None), None)
+
+
+def _batch(tensor: torch.Tensor) -> int:
+    return tensor.shape[0] if tensor.ndim else 1
+
+
+def _side(field: Field | None, which: str) -> int | list[int] | None:
+    if field is None:
+        return None
+    height, width = getattr(field, which)
+    return height if height == width else [height, width]
+
+
+def _times(shape: Sequence[int] | int | None) -> str:
+    if shape is None:
+        return "-"
+    return "x".join(map(str, shape)) if isinstance(shape, Sequence) else str(shape)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:.2f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"

@@ -1,0 +1,34 @@
+"""The shipped recipes, one TOML file an experiment, and the ways to name a recipe."""
+
+from pathlib import Path
+
+from lenette.errors import RecipeError, nearest
+from lenette.recipe import Recipe, from_toml
+
+SHIPPED = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Return the names of the shipped recipes."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def load(name: str) -> Recipe:
+    """Return a recipe: a shipped name, a TOML file, a run's folder, or a network of one's own with every field at its default.
+
+    Raises:
+        RecipeError: there is no such recipe, or it can't be read.
+    """
+    path = Path(name)
+    if name in names():
+        return from_toml(SHIPPED / f"{name}.toml")
+    if (path / "recipe.toml").is_file():
+        return from_toml(path / "recipe.toml")
+    if path.suffix == ".toml":
+        return from_toml(path)
+    if ":" in name:
+        return Recipe(name=name.rpartition(":")[2], model=name)
+    raise RecipeError(
+        f"unknown recipe '{name}'{nearest(name, names())}; give one of {', '.join(names())}, a .toml file, "
+        "a run's folder, or a network of your own as file.py:function"
+    )
