@@ -1,0 +1,34 @@
+"""lenette trains, proves and ships image classifiers small enough to understand."""
+
+from typing import Any
+
+# Where each public name lives; imported on first use, so that `import lenette` and `lenette --help` are quick.
+_HOMES = {
+    "Dataset": "lenette.data",
+    "LenetteError": "lenette.errors",
+    "Plan": "lenette.plan",
+    "Recipe": "lenette.recipes",
+    "Run": "lenette.runs",
+    "dataset": "lenette.data:load",
+    "model": "lenette.models:build",
+    "recipe": "lenette.recipes:load",
+    "resume": "lenette.training",
+    "run": "lenette.runs:find",
+    "summary": "lenette.models",
+    "train": "lenette.training",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lenette' has no attribute '{name}'")
+    from importlib import import_module
+
+    home, _, there = _HOMES[name].partition(":")
+    return getattr(import_module(home), there or name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from lenette.errors import RecipeError, nearest
-from lenette.recipe import Recipe, from_toml
+from lenette.recipes.recipe import Recipe, from_mapping, from_toml
+
+__all__ = ["Recipe", "from_mapping", "from_toml", "load", "names"]
 
 SHIPPED = Path(__file__).parent
 
@@ -14,7 +16,9 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Recipe:
-    """Return a recipe: a shipped name, a TOML file, a run's folder, or a network of one's own with every field at its default.
+    """Return the recipe of that name: a shipped one, a TOML file, a run's folder, or a network of one's own.
+
+    The last, file.py:function or module:function, gets every other field at its default.
 
     Raises:
         RecipeError: there is no such recipe, or it can't be read.

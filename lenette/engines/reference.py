@@ -1,0 +1,208 @@
+"""The reference engine: stock PyTorch and one visible loop, on CPU or CUDA; every other engine is held against it."""
+
+import copy
+import platform
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lenette import augment
+from lenette.data import Dataset
+from lenette.inference import logits
+from lenette.plan import Plan
+from lenette.recipes import Recipe
+
+State = dict[str, torch.Tensor]
+
+
+class PlannedDropout(nn.Module):
+    """Dropout whose mask of each step comes from the plan."""
+
+    def __init__(self, engine: "Engine", rate: float) -> None:
+        super().__init__()
+        self.next_mask = lambda shape: engine.next_mask(shape, rate)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.next_mask(x.shape).to(x) if self.training else x
+
+
+class Engine:
+    """Train a network along a plan, step by step.
+
+    Args:
+        model: a network, from float images [N, C, H, W] to logits [N, classes]; it is trained in place.
+        plan: what chance and schedules decide.
+        dataset: the training images.
+        device: "cpu" or "cuda".
+        threads: CPU threads of torch.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, dataset: Dataset, device: str = "cpu", threads: int = 1) -> None:
+        torch.set_num_threads(threads)
+        self.plan = plan
+        self.step = 0
+        self.num_masks = 0
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+        self.images = dataset.images.to(self.device)
+        self.labels = dataset.labels.to(self.device)
+        self.mean, self.std = dataset.mean, dataset.std
+        self.rates = plan.rates().tolist()
+        self.optimizer = _optimizer(self.model, plan.recipe)
+        self.decays = plan.ema_decays()
+        self.averaged = None if self.decays is None else copy.deepcopy(self.model)
+        _swap_dropout(self.model, self)
+        self.draws_itself = any(_may_draw(module) for module in self.model.modules())
+
+    def advance(self, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Train the steps from `self.step` up to, not including, `stop`.
+
+        Returns:
+            losses float64 [steps], the mean of each batch, and how many of its images were right, int64 [steps]: both
+            in training mode, before the step's update.
+        """
+        losses, num_right = [], []
+        cuda = [self.device] if self.device.type == "cuda" else []
+        bfloat16 = self.plan.recipe.precision == "bfloat16"
+        self.model.train()
+        with torch.random.fork_rng(cuda):
+            while self.step < stop:
+                if self.draws_itself:
+                    torch.manual_seed(self.plan.step_seed(self.step))
+                self.num_masks = 0
+                images, labels = self.batch()
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+                    logits = self.model(images)
+                    loss = functional.cross_entropy(logits, labels, label_smoothing=self.plan.recipe.label_smoothing)
+                self.optimizer.param_groups[0]["lr"] = self.rates[self.step]
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                self._average()
+                losses.append(loss.detach())
+                num_right.append((logits.detach().argmax(dim=1) == labels).sum())
+                self.step += 1
+        if not losses:
+            return torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.int64)
+        return torch.stack(losses).double().cpu(), torch.stack(num_right).cpu()
+
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the next step's images, float32 [N, C, H, W], augmented and normalised, and labels int64 [N]."""
+        epoch, place = divmod(self.step, self.plan.steps_per_epoch)
+        size = self.plan.recipe.batch_size
+        rows = slice(place * size, (place + 1) * size)
+        index = self.plan.order(epoch)[rows].to(self.device)
+        images = self.images[index].float() / 255
+        for numbers, change in (
+            (self.plan.warps(epoch), augment.warp),
+            (self.plan.jitters(epoch), augment.jitter),
+            (self.plan.erasures(epoch), augment.erase),
+        ):
+            if numbers is not None:
+                images = change(images, numbers[rows])
+        mean, std = (torch.tensor(values, device=self.device)[:, None, None] for values in (self.mean, self.std))
+        return (images - mean) / std, self.labels[index]
+
+    def next_mask(self, shape: torch.Size, rate: float) -> torch.Tensor:
+        """Return the mask for the next use of a dropout layer in this step; a layer used twice gets two masks."""
+        self.num_masks += 1
+        return self.plan.mask(self.step, self.num_masks - 1, shape, rate)
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Return float32 [N, classes] for images uint8 [N, C, H, W], evaluated with the averaged weights if any."""
+        model = self.model if self.averaged is None else self.averaged
+        return logits(model, images, self.mean, self.std, self.device)
+
+    def weights(self) -> State:
+        """Return the weights and buffers to keep, the averaged ones if any, under the model's own keys."""
+        model = self.model if self.averaged is None else self.averaged
+        return {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
+
+    def state(self) -> State:
+        """Return all that a later engine needs to go on: "model.<key>", "optimizer.<parameter>.<slot>", "ema.<key>"."""
+        state = {f"model.{key}": value for key, value in self.model.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            for slot, value in self.optimizer.state.get(parameter, {}).items():
+                if value is not None:
+                    state[f"optimizer.{name}.{slot}"] = value
+        if self.averaged is not None:
+            state |= {f"ema.{key}": value for key, value in self.averaged.state_dict().items()}
+        return {key: value.detach().cpu().clone() for key, value in state.items()}
+
+    def load_state(self, state: State, step: int) -> None:
+        """Go back to what `state()` returned before that step."""
+        parameters = dict(self.model.named_parameters())
+        parts: dict[str, State] = {"model": {}, "optimizer": {}, "ema": {}}
+        for key, value in state.items():
+            part, _, rest = key.partition(".")
+            parts[part][rest] = value
+        self.model.load_state_dict(parts["model"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(parts["ema"])
+        for key, value in parts["optimizer"].items():
+            name, _, slot = key.rpartition(".")
+            # Adam keeps its count of steps on the CPU
+            home = "cpu" if slot == "step" else self.device
+            self.optimizer.state[parameters[name]][slot] = value.to(home, copy=True)
+        self.step = step
+
+    @property
+    def build(self) -> dict[str, Any]:
+        """What decides the bits, together with the number of threads."""
+        return {
+            "engine": "reference",
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+            "processor": platform.machine(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }
+
+    def _average(self) -> None:
+        if self.averaged is None or self.decays is None:
+            return
+        decay = self.decays[self.step].item()
+        with torch.no_grad():
+            here = self.model.state_dict()
+            for key, value in self.averaged.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(here[key], 1 - decay)
+                else:
+                    value.copy_(here[key])
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+        )
+    adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    return adam(
+        parameters,
+        lr=recipe.lr,
+        betas=(recipe.beta1, recipe.beta2),
+        eps=recipe.eps,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _swap_dropout(model: nn.Module, engine: Engine) -> None:
+    """Put PlannedDropout in the place of each nn.Dropout."""
+    for name, dropout in list(model.named_modules()):
+        if type(dropout) is nn.Dropout:
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, PlannedDropout(engine, dropout.p))
+
+
+def _may_draw(module: nn.Module) -> bool:
+    """Say whether the module may draw random numbers of its own: all but torch's own layers are thought to."""
+    home = type(module).__module__
+    if isinstance(module, PlannedDropout):
+        return False
+    return not home.startswith("torch.nn.modules") or home.endswith(".dropout") or isinstance(module, nn.RReLU)
