@@ -2,7 +2,21 @@
 
 from lenette.data.catalogue import DATASETS
 from lenette.data.dataset import Dataset
+from lenette.data.inventory import import_folder, list_datasets, verify
 from lenette.data.loading import load
-from lenette.data.places import find
+from lenette.data.mirrors import fetch
+from lenette.data.places import find, user_folder
+from lenette.data.splits import validation
 
-__all__ = ["DATASETS", "Dataset", "find", "load"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "fetch",
+    "find",
+    "import_folder",
+    "list_datasets",
+    "load",
+    "user_folder",
+    "validation",
+    "verify",
+]

@@ -1,17 +1,17 @@
 """Image folders: {train,val,test}/CLASS/*.png, as torchvision's ImageFolder reads them."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from lenette.data.pictures import open_picture
 from lenette.errors import DataError, nearest
 
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 # A data set of small pictures; a larger one is surely a mistake, and 28x28 is where lenette is at home.
-MAX_SIDE = 1024
+MAX_PIXELS = 1024 * 1024
 
 
 def parts(root: Path) -> tuple[str, ...]:
@@ -80,19 +80,9 @@ def _wide(shape: tuple[int, ...]) -> str:
 
 def _read_image(path: Path) -> np.ndarray:
     """Read a picture as uint8 [H, W] where it is grey and uint8 [H, W, 3] where it is not."""
-    from PIL import Image, ImageOps
-
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: not a picture of a kind that is read here ({', '.join(SUFFIXES)}); move it elsewhere")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                if max(opened.size) > MAX_SIDE:
-                    raise DataError(f"{path}: {opened.width}x{opened.height} pixels; the most is {MAX_SIDE} a side")
-                image = ImageOps.exif_transpose(opened)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{path}: not a readable picture ({error})") from error
+    image = open_picture(path, MAX_PIXELS)
     if image.mode.startswith(("I", "F")):
         raise DataError(f"{path}: more than 8 bits a pixel (mode {image.mode}); save it with 8")
     if image.has_transparency_data:

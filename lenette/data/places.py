@@ -40,14 +40,16 @@ def _below(entry: Entry, root: Path) -> Iterator[Path]:
         yield from (root, root / "raw")
 
 
-def locate(file: File, folder: Path) -> Path | None:
-    """Return the path of `file` in `folder`, or None; the form, plain or gzip, whose digest is known goes first."""
+def forms(file: File, folder: Path) -> list[Path]:
+    """Return every path that `file` may have in `folder`: plain or gzip, the one whose digest is known first."""
+    names = (file.name, file.name.replace("-idx", ".idx"))
     suffixes = ("", ".gz") if file.sha256 else (".gz", "")
-    for suffix in suffixes:
-        for name in (file.name, file.name.replace("-idx", ".idx")):
-            if (path := folder / f"{name}{suffix}").is_file():
-                return path
-    return None
+    return [folder / f"{name}{suffix}" for suffix in suffixes for name in names]
+
+
+def locate(file: File, folder: Path) -> Path | None:
+    """Return the path of `file` in `folder`, or None."""
+    return next((path for path in forms(file, folder) if path.is_file()), None)
 
 
 def needed(entry: Entry, part: str) -> tuple[File, ...]:
