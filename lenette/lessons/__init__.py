@@ -1,0 +1,1 @@
+"""Lessons: what the networks do, worked out by hand and checked by machine."""
