@@ -13,6 +13,8 @@ def advice(layer: nn.Module, received: torch.Tensor) -> tuple[str, str]:
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         return _norm(layer, received)
     if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+        if received.ndim != 4:
+            return _no_map(type(layer).__name__, received)
         return _window("window", _pair(layer.kernel_size), _pair(layer.padding), (1, 1), received)
     return "", ""
 
@@ -53,8 +55,6 @@ def _norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, received: torch.Tensor) -> tup
 def _window(
     word: str, kernel: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int], received: torch.Tensor
 ) -> tuple[str, str]:
-    if received.ndim != 4:
-        return _no_map(f"a {word}", received)
     height, width = received.shape[-2:]
     spans = [(size - 1) * gap + 1 for size, gap in zip(kernel, dilation, strict=True)]
     padded = [side + 2 * margin for side, margin in zip((height, width), padding, strict=True)]

@@ -20,9 +20,7 @@ def own_function(name: str) -> Callable[..., Any]:
 
     Raises ModelError if the file or module can't be loaded or has no such function.
     """
-    source, _, attribute = name.rpartition(":")
-    if not source or not attribute:
-        raise ModelError(f"'{name}' names no network: write package.module:function or path/file.py:function")
+    source, attribute = _split(name)
     module = _load_file(_existing(source)) if source.endswith(".py") else _import(source, attribute)
     function = getattr(module, attribute, None)
     if function is None:
@@ -43,8 +41,15 @@ def own_digest(name: str) -> str:
 
     A module's is taken once a process, as the module itself is imported once. Raises ModelError if there is none.
     """
-    source = name.rpartition(":")[0]
+    source, _ = _split(name)
     return _sha256(_existing(source).read_bytes()) if source.endswith(".py") else _module_digest(source)
+
+
+def _split(name: str) -> tuple[str, str]:
+    source, _, attribute = name.rpartition(":")
+    if not source or not attribute:
+        raise ModelError(f"'{name}' names no network: write package.module:function or path/file.py:function")
+    return source, attribute
 
 
 @cache

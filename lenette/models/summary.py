@@ -28,8 +28,8 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
     don't reach the output) and `error` (None, or `layer`, `message` and `advice`; the rows then end before that layer).
 
     Shapes are those of one image. `parameters` of a layer used twice are counted once; `trainable` is None where there
-    are none. `multiply_accumulates` are those of convolutions and matrix products, of one image. `receptive_field` is the
-    side in input pixels that one output value depends on, `jump` the distance between neighbours' (lists [height,
+    are none. `multiply_accumulates` are those of convolutions and matrix products, of one image. `receptive_field` is
+    the side in input pixels that one output value depends on, `jump` the distance between neighbours' (lists [height,
     width] where these differ, None where unknown or no map); a field may reach beyond the image, into the padding.
 
     Bytes: `input_bytes` one image; `parameter_bytes` all parameters; `forward_backward_bytes` twice the outputs of the
@@ -71,7 +71,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
 
 
 def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) -> None:
-    """Raise ModelError unless the network takes images of `input_shape` [C, H, W] and gives `num_classes` logits each."""
+    """Raise ModelError unless images of `input_shape` [C, H, W] fit the network and give `num_classes` logits each."""
     table = summary(model, input_shape)
     error = table["error"]
     if error:
@@ -202,10 +202,9 @@ class _Walk:
             tensor = _tensor(inputs)
             expected, hint = advice(module, tensor) if tensor is not None else ("", "")
             return {"layer": name, "message": expected or f"{type(module).__name__}: {message}", "advice": hint}
-        after, hint = "before its first layer", ""
-        if self.rows and (shape := self.rows[-1]["output_shape"]) is not None:
-            after = f"after {self.rows[-1]['name']}"
-            hint = f"{self.rows[-1]['name']} gives {_times(shape)} = {math.prod(shape)} values an image"
+        after = f"after {self.rows[-1]['name']}" if self.rows else "before its first layer"
+        shape = self.tracer.latest[1:]
+        hint = f"at that point an image is {_times(shape)} = {math.prod(shape)} values"
         return {"layer": name, "message": f"{type(exception).__name__} in forward, {after}: {message}", "advice": hint}
 
     def mixed_up(self, output: torch.Tensor | None) -> dict[str, Any] | None:
@@ -217,7 +216,7 @@ class _Walk:
         return {
             "layer": name,
             "message": f"{BATCH} images went in and {_batch(output)} rows came out: images and features are mixed up",
-            "advice": "flatten with nn.Flatten() or x.flatten(1), which keep the images apart, not with x.view(-1, ...)",
+            "advice": "flatten with nn.Flatten() or x.flatten(1), which keep images apart, not with x.view(-1, ...)",
         }
 
     def unused(self, output: torch.Tensor | None) -> list[str]:

@@ -32,9 +32,11 @@ class Tracer(TorchDispatchMode):
         self._fields: dict[int, Field] = {}
         self._alive: list[torch.Tensor] = []  # an id is only as good as its tensor is alive
         self._products: list[int] = []
+        self.latest: list[int] = []  # shape of what the last operation gave
 
     def start(self, images: torch.Tensor) -> None:
         """Give the input, float [N, C, H, W] or any other shape, its own pixels as fields."""
+        self.latest = list(images.shape)
         if images.ndim == 4:
             height, width = images.shape[-2:]
             self._keep(images, Field((1, 1), (1, 1), (height, width)))
@@ -52,12 +54,15 @@ class Tracer(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        outputs = _tensors(result)
+        if outputs:
+            self.latest = list(outputs[0].shape)
         if self._products:
             self._products[-1] += _products(name, args, result)
         sources = [field for tensor in _tensors(args) if (field := self.field(tensor))]
         if sources:
             field = _through(name, args, _merged(sources))
-            for tensor in _tensors(result):
+            for tensor in outputs:
                 if field and tensor.ndim == 4:
                     field = field._replace(extent=(tensor.shape[-2], tensor.shape[-1]))
                 if field:
@@ -83,12 +88,10 @@ def _through(name: str, args: Any, field: Field) -> Field | None:
         return _slid(field, kernel, stride, dilation)
     if name in {"_adaptive_avg_pool2d", "adaptive_max_pool2d"}:
         return _covered(field) if all(side == 1 for side in args[1]) else None
-    if name in {"mm", "addmm", "bmm", "baddbmm"}:
-        return _covered(field)
-    if name in {"mean", "sum", "amax"} and len(args) > 1 and args[1]:
-        spatial = {dim % args[0].ndim for dim in args[1]} & {2, 3} if args[0].ndim == 4 else set()
-        return _covered(field) if spatial == {2, 3} else None if spatial else field
-    return field
+    if name in {"mean", "sum", "amax"} and args[0].ndim == 4 and len(args) > 1:
+        dims = {dim % 4 for dim in args[1] or range(4)}
+        return _covered(field) if {2, 3} <= dims else None if dims & {2, 3} else field
+    return _covered(field) if name in {"mm", "addmm", "bmm", "baddbmm"} else field
 
 
 def _slid(field: Field, kernel: Any, stride: Any, dilation: Any) -> Field:
