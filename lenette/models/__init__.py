@@ -32,9 +32,15 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> nn.Module:
     """Return a new network, its weights drawn from torch's global generator.
 
-    `name` is a key of MODELS, `package.module:function` or `path/file.py:function`; images are
-    [in_channels, image_size, image_size]. Raises ModelError if the name is unknown, a number isn't positive, the image
-    is too small, or the user's own function can't be loaded, fails or returns no nn.Module.
+    Args:
+        name: a key of MODELS, `package.module:function` or `path/file.py:function`.
+        num_classes: logits that it gives for each image.
+        in_channels: of the images [in_channels, image_size, image_size], pixels.
+        image_size: height and width of the images, pixels.
+
+    Raises:
+        ModelError: the name is unknown, a number isn't positive, the image is too small, or the user's own function
+            can't be loaded, fails or returns no nn.Module.
     """
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels), ("image_size", image_size)):
         if value < 1:
@@ -70,7 +76,8 @@ def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: in
 def source_digest(name: str) -> str:
     """Return the sha256 (hex) of the source file of a user's own network, so that an edit shows; "" for a shipped one.
 
-    Raises ModelError if the name is unknown or the file isn't there.
+    Raises:
+        ModelError: the name is unknown or the file isn't there.
     """
     _require_name(name)
     return "" if name in MODELS else own_digest(name)

@@ -49,7 +49,8 @@ def _norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, received: torch.Tensor) -> tup
     if isinstance(layer, nn.BatchNorm1d) and received.ndim == 4:
         return f"{kind} expects features, got a map of {_shape(received)}", f"use BatchNorm2d({received.shape[1]})"
     channels = received.shape[1]
-    return f"{kind} expects {layer.num_features} channels, got {channels}", f"use {kind}({channels})"
+    word = "channels" if isinstance(layer, nn.BatchNorm2d) else "features"
+    return f"{kind} expects {layer.num_features} {word}, got {channels}", f"use {kind}({channels})"
 
 
 def _window(

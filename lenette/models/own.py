@@ -18,7 +18,8 @@ SIGNATURE = "(num_classes=10, in_channels=1, image_size=28)"
 def own_function(name: str) -> Callable[..., Any]:
     """Return the function that `name` points to; a file is read afresh each time, a module is imported once a process.
 
-    Raises ModelError if the file or module can't be loaded or has no such function.
+    Raises:
+        ModelError: the file or module can't be loaded or has no such function.
     """
     source, attribute = _split(name)
     module = _load_file(_existing(source)) if source.endswith(".py") else _import(source, attribute)
@@ -39,7 +40,10 @@ def own_function(name: str) -> Callable[..., Any]:
 def own_digest(name: str) -> str:
     """Return the sha256 (hex) of the one source file that `name` points to, not of what that file imports.
 
-    A module's is taken once a process, as the module itself is imported once. Raises ModelError if there is none.
+    A module's is taken once a process, as the module itself is imported once.
+
+    Raises:
+        ModelError: there is no such file or module, or it has no source.
     """
     source, _ = _split(name)
     return _sha256(_existing(source).read_bytes()) if source.endswith(".py") else _module_digest(source)

@@ -209,7 +209,7 @@ BROKEN = [
      "flatten it first, with nn.Flatten(), and use Linear(2304, 10)"),
     ([nn.Conv2d(1, 8, 5), nn.Conv2d(16, 32, 3)], "Conv2d expects 16 channels, got 8", "use Conv2d(8, 32, ...)"),
     ([nn.Conv2d(1, 8, 5), nn.BatchNorm2d(16)], "BatchNorm2d expects 16 channels, got 8", "use BatchNorm2d(8)"),
-    ([nn.Flatten(), nn.BatchNorm1d(783)], "BatchNorm1d expects 783 channels, got 784", "use BatchNorm1d(784)"),
+    ([nn.Flatten(), nn.BatchNorm1d(783)], "BatchNorm1d expects 783 features, got 784", "use BatchNorm1d(784)"),
     ([nn.BatchNorm1d(1)], "BatchNorm1d expects features, got a map of 1x28x28", "use BatchNorm2d(1)"),
     ([nn.Flatten(), nn.BatchNorm2d(784)],
      "BatchNorm2d expects a map of channels x height x width, got 784 features",
