@@ -82,9 +82,15 @@ def test_extreme_numbers_overflow_nowhere(network):
 
 
 @settings(max_examples=50, deadline=None)
-@given(networks(1), st.floats(1e-6, 1000))
+@given(networks(1), st.floats(1e-6, 500))
 def test_any_learning_rate_runs_on_ordinary_numbers(network, rate):
     assert all(math.isfinite(error) for error in backprop.errors(network, rate, 20))
+
+
+def test_too_long_a_step_makes_the_error_worse():
+    too_long, far_too_long = backprop.errors(COURSE, 100, 100), backprop.errors(COURSE, 1000, 100)
+    assert too_long[0] < too_long[1] < too_long[2]
+    assert min(far_too_long[1:]) > 0.24
 
 
 def test_a_weight_that_runs_away_is_told():
