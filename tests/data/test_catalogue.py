@@ -34,7 +34,7 @@ def test_emnist_merges_the_fifteen_letters_that_look_alike():
 def test_every_set_says_what_it_is_and_whose(name):
     entry = DATASETS[name]
     assert entry.name == name
-    assert entry.description and entry.licence and entry.attribution
+    assert all((entry.description, entry.licence, entry.attribution))
     assert set(entry.sizes) == (set(entry.parts) or {"train", "test"})
     assert all(url.startswith("http") and url.endswith("/") for url in entry.mirrors)
 

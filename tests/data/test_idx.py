@@ -110,7 +110,10 @@ def test_any_bytes_are_read_or_refused(raw, kind, packed):
 
 
 @given(
-    position=st.integers(0, len(PLAIN) - 1), value=st.integers(0, 255), cut=st.integers(0, 80), tail=st.binary(max_size=9)
+    position=st.integers(0, len(PLAIN) - 1),
+    value=st.integers(0, 255),
+    cut=st.integers(0, 80),
+    tail=st.binary(max_size=9),
 )
 def test_damaged_files_are_refused_or_hold_what_they_say(position, value, cut, tail):
     raw = bytearray(PLAIN)
