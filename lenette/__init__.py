@@ -11,6 +11,7 @@ _HOMES = {
     "Run": "lenette.runs",
     "dataset": "lenette.data:load",
     "model": "lenette.models:build",
+    "print_lines": "lenette.progress",
     "recipe": "lenette.recipes:load",
     "resume": "lenette.training",
     "run": "lenette.runs:find",

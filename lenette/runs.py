@@ -7,6 +7,7 @@ metrics.jsonl         one line an epoch
 checkpoint.safetensors  all that is needed to go on from a step; gone once the run is done
 model.safetensors     the final weights
 final.json            what they are worth
+network.py            the source of a network of one's own, as it was
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from lenette.inference import logits
 from lenette.recipes import Recipe, from_toml
 
 DEFAULT_STORE = Path("runs")
+SOURCE = "network.py"
 MILESTONES = (0.98, 0.99, 0.994)
 
 
@@ -147,7 +149,10 @@ class Run:
     def untrained_model(self) -> nn.Module:
         """Return the network with weights of no meaning."""
         data = self.about["data"]
-        return models.build(self.recipe.model, len(data["classes"]), data["shape"][0], data["shape"][1])
+        name = self.recipe.model
+        if (self.folder / SOURCE).exists():
+            name = f"{self.folder / SOURCE}:{name.rpartition(':')[2]}"
+        return models.build(name, len(data["classes"]), data["shape"][0], data["shape"][1])
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 [N, classes] for images uint8 [N, C, H, W]."""

@@ -18,7 +18,7 @@ import torch
 from filelock import Timeout
 from torch import nn
 
-from lenette import data, engines, models, recipes, runs
+from lenette import data, engines, files, models, recipes, runs
 from lenette.data import Dataset, splits
 from lenette.errors import BudgetError, DataError, Diverged, ModelError, RunError
 from lenette.metrics import evaluate
@@ -27,6 +27,7 @@ from lenette.recipes import Recipe
 from lenette.runs import Run
 
 Progress = Callable[[dict[str, Any]], None]
+Load = Callable[[Recipe, str | Path | None], tuple[Dataset, Dataset | None]]
 
 CHUNKS_PER_EPOCH = 20
 CHECKPOINT_SECONDS = 30.0
@@ -44,6 +45,7 @@ def train(
     store: str | Path = runs.DEFAULT_STORE,
     again: bool = False,
     progress: Progress | None = None,
+    load: Load | None = None,
     **changes: Any,
 ) -> Run:
     """Train a network and return the record; a run that exists already is found, one that was cut off goes on.
@@ -58,6 +60,7 @@ def train(
         store: the folder of all runs.
         again: train even if the run exists; the old one is kept beside it.
         progress: is called with a dict several times an epoch, and once at its end (then `finished` is true).
+        load: stands in for `datasets`, for who trains many times on the same images.
         changes: fields of the recipe to change.
 
     Raises:
@@ -65,10 +68,12 @@ def train(
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once the run is saved so that it can be resumed.
     """
     recipe = (recipes.load(recipe) if isinstance(recipe, str) else recipe).but(**changes)
-    job = _prepare(recipe, seed, folder, engine, device, threads)
+    job = _prepare(recipe, seed, folder, engine, device, threads, load)
     run = None if again else runs.with_key(Path(store), job.about["key"])
     if run is None:
         run = runs.create(Path(store), recipe, job.about, {**environment(), "build": job.trainer.build})
+        if (source := models.source_file(recipe.model)) is not None:
+            files.write_text(run.folder / runs.SOURCE, source.read_text(encoding="utf-8"))
     return _go_on(run, job, progress or (lambda record: None))
 
 
@@ -102,14 +107,39 @@ class Job:
     about: dict[str, Any]
 
 
+def identify(
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    folder: str | Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    load: Load | None = None,
+) -> dict[str, Any]:
+    """Return what is known of a run before its first step: `key`, `parameters`, `num_steps`, `data` and so on.
+
+    Raises:
+        LenetteError: the recipe, data, network or budget won't do, as in `train`.
+    """
+    return _prepare(recipe, seed, folder, engine, device, threads, load).about
+
+
 def _prepare(
-    recipe: Recipe, seed: int, folder: str | Path | None, engine: str, device: str, threads: int | None
+    recipe: Recipe,
+    seed: int,
+    folder: str | Path | None,
+    engine: str,
+    device: str,
+    threads: int | None,
+    load: Load | None = None,
 ) -> Job:
-    images, evaluated = datasets(recipe, folder)
+    images, evaluated = (load or datasets)(recipe, folder)
     shape = list(images.images.shape[1:])
     model = functools.partial(models.build, recipe.model, len(images.classes), shape[0], shape[1])
     plan = Plan(recipe, seed, len(images), (shape[1], shape[2]))
     network = plan.initial(model)
+    models.require_fit(network, shape, len(images.classes))
     parameters = check_budget(recipe, network)
     device = engines.choose_device(device)
     engine, reason = engines.choose(engine, network, recipe, device)
@@ -263,7 +293,7 @@ def _train_steps(run: Run, job: Job, progress: Progress) -> None:
                 saved_at = time.monotonic()
             if interrupted():
                 run.set_status("interrupted")
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(run.id)
 
 
 def _restore(run: Run, trainer: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:

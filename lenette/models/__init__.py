@@ -11,11 +11,20 @@ from lenette.models.four_conv import four_conv_593k
 from lenette.models.ladder import ladder_7k, ladder_12k, ladder_15k
 from lenette.models.lenet import lenet5
 from lenette.models.mlp import sigmoid_mlp
-from lenette.models.own import SIGNATURE, own_digest, own_function
+from lenette.models.own import SIGNATURE, own_digest, own_function, source_file
 from lenette.models.summary import count_parameters, format_summary, require_fit, summary
 from lenette.models.transition import transition_19k
 
-__all__ = ["MODELS", "build", "count_parameters", "format_summary", "require_fit", "source_digest", "summary"]
+__all__ = [
+    "MODELS",
+    "build",
+    "count_parameters",
+    "format_summary",
+    "require_fit",
+    "source_digest",
+    "source_file",
+    "summary",
+]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "sigmoid_mlp": sigmoid_mlp,

@@ -49,6 +49,12 @@ def own_digest(name: str) -> str:
     return _sha256(_existing(source).read_bytes()) if source.endswith(".py") else _module_digest(source)
 
 
+def source_file(name: str) -> Path | None:
+    """Return the file that `name` (path/file.py:function) points to; None for any other name."""
+    source = name.rpartition(":")[0]
+    return _existing(source) if source.endswith(".py") else None
+
+
 def _split(name: str) -> tuple[str, str]:
     source, _, attribute = name.rpartition(":")
     if not source or not attribute:

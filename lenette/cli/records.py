@@ -1,0 +1,161 @@
+"""lenette runs, show, report, evaluate, predict."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lenette.cli.common import data_option, echo_json, json_option, store_option, table
+from lenette.progress import line
+
+
+@click.command()
+@store_option
+@json_option
+def runs(store: Path, as_json: bool) -> None:
+    """List the runs, the oldest first."""
+    from lenette.runs import in_store
+
+    rows = []
+    for run in in_store(store):
+        last = run.metrics[-1] if run.metrics else {}
+        part = run.part or "train"
+        accuracy = last.get(f"{part}_accuracy")
+        rows.append(
+            {
+                "run": run.id,
+                "status": run.status,
+                "epochs": f"{last.get('epoch', 0)}/{run.recipe.epochs}",
+                "accuracy": accuracy if as_json else "" if accuracy is None else f"{accuracy:.2%} ({part})",
+                "seconds": round(last.get("train_seconds", 0.0), 1),
+                "engine": run.about["engine"],
+                "created": run.about["created"],
+            }
+        )
+    if as_json:
+        echo_json(rows)
+    else:
+        click.echo(table(rows) or f"no runs in {store}: make one with `lenette train ladder_7k_step`")
+
+
+@click.command()
+@click.argument("run")
+@store_option
+@json_option
+def show(run: str, store: Path, as_json: bool) -> None:
+    """Show RUN (its name, or a unique beginning of it): every epoch, and what it came to."""
+    from lenette import report
+    from lenette.runs import find
+
+    found = find(run, store)
+    if as_json:
+        echo_json({**report.facts(found), "metrics": found.metrics})
+        return
+    for record in found.metrics:
+        click.echo(line({**record, "epochs": found.recipe.epochs}))
+    click.echo("\n".join(report.lines(found)))
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="where to write it (else into the run's folder)"
+)
+@store_option
+def report(run: str, out: Path | None, store: Path) -> None:
+    """Write the page of RUN: one HTML file that needs nothing else."""
+    from lenette import report
+    from lenette.runs import find
+
+    click.echo(report.write(find(run, store), out))
+
+
+@click.command()
+@click.argument("run")
+@click.option("--part", help="train, validation, test or what else the data set has (else what the run evaluates)")
+@click.option("--dataset", help="another data set with the same classes and image size")
+@click.option("--open-test", is_flag=True, help="open the sealed test set; the opening is written down")
+@data_option
+@store_option
+@json_option
+def evaluate(
+    run: str, part: str | None, dataset: str | None, open_test: bool, folder: Path | None, store: Path, as_json: bool
+) -> None:
+    """Evaluate the weights of RUN on a part of a data set."""
+    from lenette.evidence import sealed
+    from lenette.runs import find
+
+    found = find(run, store)
+    result = sealed.evaluate_part(found, part, dataset, folder, open_test)
+    if as_json:
+        echo_json(result)
+        return
+    low, high = result["interval"]
+    click.echo(
+        f"{result['dataset']} {result['part']}: {result['accuracy']:.2%} ({result['num_errors']:,} errors of "
+        f"{result['num_images']:,}; 95 % interval {low:.2%} to {high:.2%}), loss {result['loss']:.4f}"
+    )
+    for name, accuracy in zip(found.about["data"]["classes"], result["per_class_accuracy"], strict=True):
+        click.echo(f"  {name}: " + ("no images" if accuracy is None else f"{accuracy:.2%}"))
+    if "opening" in result:
+        click.echo(f"opening {result['opening']} of the sealed test set of this run, written down in {sealed.RECORD}")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--show", is_flag=True, help="draw what the network saw")
+@click.option(
+    "--save", type=click.Path(path_type=Path, file_okay=False), help="folder for PNGs of what the network saw"
+)
+@store_option
+@json_option
+def predict(run: str, images: tuple[Path, ...], show: bool, save: Path | None, store: Path, as_json: bool) -> None:
+    """Say which digits IMAGES show, with RUN's network: PNG, JPEG or BMP of any size, dark on light or light on dark.
+
+    The digit is cut out, brought to a box of 20x20 and centred by mass in 28x28, as MNIST was made.
+    """
+    import torch
+
+    from lenette.prepare import as_mnist
+    from lenette.runs import find
+
+    found = find(run, store)
+    seen = [as_mnist(path) for path in images]
+    probabilities = found.predict(torch.stack([torch.from_numpy(image) for image in seen])[:, None])
+    classes = found.about["data"]["classes"]
+    answers: list[dict[str, Any]] = []
+    for path, image, row in zip(images, seen, probabilities.tolist(), strict=True):
+        ranked = sorted(zip(classes, row, strict=True), key=lambda pair: -pair[1])
+        answers.append(
+            {"image": str(path), "class": ranked[0][0], "probabilities": dict(zip(classes, row, strict=True))}
+        )
+        if save is not None:
+            answers[-1]["seen"] = str(_save_png(image, save / f"{path.stem}-seen.png"))
+        if not as_json:
+            click.echo(f"{path}: " + "  ".join(f"{name} {share:.1%}" for name, share in ranked[:3]))
+            if show:
+                click.echo(_sketch(image))
+    if as_json:
+        echo_json(answers)
+
+
+def _save_png(image: Any, path: Path) -> Path:
+    from PIL import Image
+
+    from lenette.files import replacing
+
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, format="png")
+    return path
+
+
+def _sketch(image: Any) -> str:
+    """Draw uint8 [28, 28] with characters, two columns a pixel since characters are twice as high as wide."""
+    shades = " .:-=+*#%@"
+    return "\n".join(
+        "".join(shades[pixel * len(shades) // 256] * 2 for pixel in row).rstrip() for row in image.tolist()
+    )
+
+
+COMMANDS = [runs, show, report, evaluate, predict]

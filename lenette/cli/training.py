@@ -1,0 +1,168 @@
+"""lenette train, resume, demo."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lenette.cli.common import data_option, display, echo_json, json_option, store_option
+from lenette.errors import DataError
+from lenette.recipes import Recipe, names
+
+GROUPS = {
+    "what": "What to train",
+    "training": "Training",
+    "augmentation": "Augmentation",
+    "budget": "Budget",
+    "words": "Words of the record",
+}
+
+
+class Numbers(click.ParamType):
+    """Whole numbers with commas between them."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, tuple) else tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of whole numbers such as 8,12", param, ctx)
+
+
+class RecipeCommand(click.Command):
+    """A command whose help shows the recipe's fields in their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups = {f.name: GROUPS[f.metadata["group"]] for f in fields(Recipe)}
+        for title in ("Options", *GROUPS.values()):
+            rows = [
+                row
+                for param in self.get_params(ctx)
+                if groups.get(param.name or "", "Options") == title and (row := param.get_help_record(ctx))
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every field of the recipe; what isn't given is None."""
+    for f in reversed(fields(Recipe)):
+        flag = "--" + f.name.replace("_", "-")
+        about: dict[str, Any] = {"help": _help(f), "default": None}
+        if f.type is bool:
+            flag = f"{flag}/--no-{flag[2:]}"
+        elif f.metadata["choices"]:
+            about["type"] = click.Choice(f.metadata["choices"])
+        else:
+            about["type"] = f.type if f.type in (int, float, str) else Numbers()
+        command = click.option(flag, f.name, **about)(command)
+    return command
+
+
+def _help(f: Any) -> str:
+    used_by = f.metadata["used_by"]
+    if used_by is None:
+        return f.metadata["help"]
+    parent, choices = used_by
+    where = f"{parent} {', '.join(choices)}" if isinstance(choices, dict) else parent.replace("_", "-")
+    return f"{f.metadata['help']} [with {where}]"
+
+
+run_options = [
+    click.option("--seed", type=int, default=0, show_default=True, help="decides all that is random"),
+    click.option("--engine", default="auto", show_default=True, help="auto, reference or native"),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda"),
+    click.option("--threads", type=click.IntRange(min=1), help="CPU threads (else as many as torch takes)"),
+    data_option,
+    store_option,
+]
+
+
+def with_run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what `train` takes beside the recipe."""
+    for option in reversed(run_options):
+        command = option(command)
+    return command
+
+
+@click.command(cls=RecipeCommand)
+@click.argument("recipe")
+@with_run_options
+@click.option("--again", is_flag=True, help="train even if this run exists; the old one is kept beside it")
+@json_option
+@recipe_options
+def train(recipe: str, as_json: bool, again: bool, **options: Any) -> None:
+    """Train RECIPE: a shipped name (see `lenette recipes`), a TOML file, a run's folder, or file.py:function.
+
+    Every field of the recipe is an option. A run that exists already is found, not made again; one that was cut off
+    goes on.
+    """
+    from lenette import training
+
+    with display(as_json) as progress:
+        run = training.train(recipe, again=again, progress=progress, **options)
+    conclude(run, as_json)
+
+
+@click.command()
+@click.argument("run")
+@store_option
+@json_option
+def resume(run: str, store: Path, as_json: bool) -> None:
+    """Go on with RUN where it was cut off."""
+    from lenette import runs, training
+
+    found = runs.find(run, store)
+    with display(as_json) as progress:
+        training.resume(found, progress)
+    conclude(found, as_json)
+
+
+@click.command()
+@click.option("--recipe", default="ladder_7k_step", show_default=True, type=click.Choice(names()), help="what to train")
+@click.option("--epochs", type=int, help="fewer epochs than the recipe's")
+@data_option
+@store_option
+def demo(recipe: str, epochs: int | None, folder: Path | None, store: Path) -> None:
+    """Train a network on MNIST and write its report; on scikit-learn's digits where MNIST can't be had."""
+    from lenette import data, training
+
+    changes: dict[str, Any] = {"epochs": epochs}
+    if not all(data.find("mnist", part, folder) for part in ("train", "test")):
+        click.echo("MNIST is not on this machine; trying its mirrors ...")
+        try:
+            data.fetch("mnist", folder)
+        except DataError as unreachable:
+            changes["dataset"] = "optdigits"
+            click.echo(f"{unreachable}\n\n{NOT_MNIST}\n")
+    note = {"note": "NOT MNIST"} if "dataset" in changes else {}
+    with display(as_json=False) as progress:
+        run = training.train(
+            recipe, folder=folder, store=store, progress=lambda record: progress({**record, **note}), **changes
+        )
+    conclude(run, as_json=False)
+
+
+NOT_MNIST = (
+    "*** THIS IS NOT MNIST. MNIST is neither on this machine nor can it be fetched, so the demo runs on ***\n"
+    "*** scikit-learn's handwritten digits (1,797 images of 8x8). Its figures say nothing about MNIST.   ***"
+)
+
+
+def conclude(run: Any, as_json: bool) -> None:
+    """Write the report; print what the run came to."""
+    from lenette import report
+
+    path = report.write(run)
+    if as_json:
+        echo_json(report.facts(run))
+        return
+    click.echo("\n".join(report.lines(run)))
+    click.echo(f"report: {path}")
+
+
+COMMANDS = [train, resume, demo]

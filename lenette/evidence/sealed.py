@@ -1,0 +1,106 @@
+"""The one function that opens the test set of a sealed run, and writes down that it did."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lenette import data
+from lenette.errors import SealedError
+from lenette.metrics import evaluate
+from lenette.runs import Run
+from lenette.stats import accuracy_interval
+from lenette.training import datasets
+
+RECORD = "openings.jsonl"
+
+
+def open_test(
+    run: Run, dataset: str | None = None, part: str = "test", folder: str | Path | None = None
+) -> dict[str, Any]:
+    """Evaluate a finished run on images that its training could not see, and add the opening to the run's record.
+
+    Args:
+        dataset: another data set with the same classes and shape; without it the run's own.
+        part: "test", or another that isn't trained on ("extra" of qmnist).
+        folder: where the data lies.
+
+    Returns:
+        what `metrics.evaluate` says, and `opening`: how many openings this run has had, this one included.
+
+    Raises:
+        RunError: the run has not ended.
+        DataError: the data set is missing.
+        SealedError: the images don't fit the run.
+    """
+    images = data.load(dataset or run.recipe.dataset, part, folder or run.about["data"]["folder"])
+    require_same_kind(run, images)
+    result = evaluate(run.logits(images.images), images.labels)
+    weights = hashlib.sha256((run.folder / "model.safetensors").read_bytes()).hexdigest()
+    opening = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "dataset": images.name,
+        "part": part,
+        "weights": weights,
+        **{name: result[name] for name in ("accuracy", "loss", "num_images")},
+    }
+    with (run.folder / RECORD).open("a", encoding="utf-8") as record:
+        record.write(json.dumps(opening) + "\n")
+    return {**result, "opening": len(openings(run))}
+
+
+def openings(run: Run) -> list[dict[str, Any]]:
+    """Return the record of all openings: time, dataset, part, weights (digest), accuracy, loss, num_images."""
+    path = run.folder / RECORD
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def require_same_kind(run: Run, images: data.Dataset) -> None:
+    """Raise SealedError unless the images have the shape and the number of classes that the run was trained on."""
+    about = run.about["data"]
+    if list(images.images.shape[1:]) != about["shape"] or len(images.classes) != len(about["classes"]):
+        raise SealedError(
+            f"data set '{images.name}' has {len(images.classes)} classes of images {list(images.images.shape[1:])}; "
+            f"run {run.id} was trained on {len(about['classes'])} classes of {about['shape']}"
+        )
+
+
+def evaluate_part(
+    run: Run, part: str | None, dataset: str | None = None, folder: str | Path | None = None, may_open: bool = False
+) -> dict[str, Any]:
+    """Evaluate a finished run on a part of its own data set or another; a sealed test is opened only where allowed.
+
+    Args:
+        part: without it, the part that the run evaluates each epoch ("train" where there is none).
+        may_open: whether a sealed run may be shown images other than its training and validation ones.
+
+    Returns:
+        what `metrics.evaluate` says, `interval` (Wilson, 95 %), `dataset`, `part`, and `opening` where one was made.
+
+    Raises:
+        SealedError: the part is sealed and `may_open` is false.
+    """
+    recipe = run.recipe
+    part = part or run.part or "train"
+    own = dataset is None or dataset == recipe.dataset
+    folder = folder or run.about["data"]["folder"]
+    if recipe.protocol == "sealed" and not (own and part in ("train", "validation")):
+        if not may_open:
+            raise SealedError(
+                f"run {run.id} is sealed: its {part} images are opened once, at the end; "
+                "say --open-test if this is the end (the opening is written down)"
+            )
+        result = open_test(run, dataset, part, folder)
+    elif own and part in ("train", "validation"):
+        kept, held_out = datasets(recipe, folder)
+        images = held_out if part == "validation" else kept
+        if images is None or images.part != part:
+            raise SealedError(f"run {run.id} holds out no validation images (protocol {recipe.protocol})")
+        result = evaluate(run.logits(images.images), images.labels)
+    else:
+        images = data.load(dataset or recipe.dataset, part, folder)
+        require_same_kind(run, images)
+        result = evaluate(run.logits(images.images), images.labels)
+    interval = accuracy_interval(result["num_images"] - result["num_errors"], result["num_images"])
+    return {"dataset": dataset or recipe.dataset, "part": part, "interval": [interval.low, interval.high], **result}
