@@ -13,7 +13,9 @@ import click
 @click.option("--targets", nargs=2, type=float, help="t1 t2")
 @click.option("--weights", nargs=8, type=float, help="w1 ... w8")
 @click.option("--biases", nargs=2, type=float, help="b1 (hidden layer) b2 (output layer)")
-@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="write the errors' figure: .svg or .png")
+@click.option(
+    "--figure", type=click.Path(path_type=Path, dir_okay=False), help="write the errors' figure: .svg or .png"
+)
 def backprop(
     lr: tuple[float, ...],
     variant: str,
