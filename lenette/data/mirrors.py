@@ -35,13 +35,14 @@ def fetch(name: str, folder: str | Path | None = None, progress: Progress | None
     every mirror with its fault, where none served.
     """
     entry = published(name)
+    mirrors = list(entry.mirrors)
     target = (user_folder() if folder is None else Path(folder).expanduser()) / entry.folders[0]
     try:
         if entry.archive is None:
             for file in entry.files:
-                _fetch_file(entry, file, target / f"{file.name}.gz", progress)
+                _fetch_file(entry, file, target / f"{file.name}.gz", mirrors, progress)
         else:
-            _fetch_archive(entry, entry.archive, target, progress)
+            _fetch_archive(entry, entry.archive, target, mirrors, progress)
     except OSError as error:
         raise DataError(f"{target}: can't be written ({error.strerror})") from error
     return target
@@ -96,16 +97,16 @@ def holds(folder: Path, file: File) -> bool:
         return False
 
 
-def _fetch_file(entry: Entry, file: File, target: Path, progress: Progress | None) -> None:
+def _fetch_file(entry: Entry, file: File, target: Path, mirrors: list[str], progress: Progress | None) -> None:
     def check(path: Path) -> None:
         read_checked(path, file)
 
     if not holds(target.parent, file):
-        _from_mirrors(entry, target, check, progress)
+        _from_mirrors(entry, target, check, mirrors, progress)
         settle(file, target)
 
 
-def _fetch_archive(entry: Entry, archive: Archive, target: Path, progress: Progress | None) -> None:
+def _fetch_archive(entry: Entry, archive: Archive, target: Path, mirrors: list[str], progress: Progress | None) -> None:
     """Fetch the archive, which stays for the other splits, and extract the files of this one."""
 
     def check(path: Path) -> None:
@@ -115,13 +116,17 @@ def _fetch_archive(entry: Entry, archive: Archive, target: Path, progress: Progr
         return
     path = target / archive.name
     if not path.is_file() or hash_file(path) != archive.sha256:
-        _from_mirrors(entry, path, check, progress)
+        _from_mirrors(entry, path, check, mirrors, progress)
     extract(path, archive, entry.files, target)
 
 
-def _from_mirrors(entry: Entry, target: Path, check: Callable[[Path], None], progress: Progress | None) -> None:
+def _from_mirrors(
+    entry: Entry, target: Path, check: Callable[[Path], None], mirrors: list[str], progress: Progress | None
+) -> None:
+    """Put what the first good one of `mirrors` sends at `target`, and that mirror at the head of the list."""
+    _sweep(target)
     faults = []
-    for mirror in entry.mirrors:
+    for mirror in list(mirrors):
         url = f"{mirror}{target.name}"
         try:
             with replacing(target) as temporary:
@@ -134,9 +139,18 @@ def _from_mirrors(entry: Entry, target: Path, check: Callable[[Path], None], pro
         except DataError as error:
             faults.append(f"{url}: {error}")
         else:
+            mirrors.remove(mirror)
+            mirrors.insert(0, mirror)
             return
     listed = "\n  ".join(faults)
     raise DataError(f"data set '{entry.name}': no mirror served {target.name}.\n  {listed}\n{ways_out(entry)}")
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed downloads of `target` left behind: temporary files that nobody has written to for an hour."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        if time.time() - left.stat().st_mtime > 3600:
+            left.unlink(missing_ok=True)
 
 
 def _looks_like_html(path: Path) -> str | None:

@@ -24,6 +24,8 @@ def open_picture(path: str | Path, max_pixels: int) -> "Image":
             with Image.open(path) as opened:
                 too_large = opened.width * opened.height > max_pixels
                 picture = opened if too_large else ImageOps.exif_transpose(opened)
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: the most is {max_pixels:,} pixels in all ({error})") from error
     # Pillow's decoders answer damaged files with whatever their arithmetic ran into: struct.error, IndexError, ...
     except Exception as error:
         raise DataError(f"{path}: not a readable picture ({str(error) or type(error).__name__})") from error
