@@ -68,7 +68,7 @@ def train(
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once the run is saved so that it can be resumed.
     """
     recipe = (recipes.load(recipe) if isinstance(recipe, str) else recipe).but(**changes)
-    job = _prepare(recipe, seed, folder, engine, device, threads, load)
+    job = prepare(recipe, seed, folder, engine, device, threads, load)
     run = None if again else runs.with_key(Path(store), job.about["key"])
     if run is None:
         run = runs.create(Path(store), recipe, job.about, {**environment(), "build": job.trainer.build})
@@ -84,7 +84,7 @@ def resume(run: Run, progress: Progress | None = None) -> Run:
         RunError: the engine, the data or the network's source are no longer the same, so that it would be another run.
     """
     about = run.about
-    job = _prepare(run.recipe, run.seed, about["data"]["folder"], about["engine"], about["device"], about["threads"])
+    job = prepare(run.recipe, run.seed, about["data"]["folder"], about["engine"], about["device"], about["threads"])
     if job.about["key"] != about["key"]:
         changed = [name for name in ("data", "parameters") if job.about[name] != about[name]]
         changed += ["engine's build"] * (job.trainer.build != run.environment["build"])
@@ -107,33 +107,20 @@ class Job:
     about: dict[str, Any]
 
 
-def identify(
+def prepare(
     recipe: Recipe,
     seed: int = 0,
-    *,
     folder: str | Path | None = None,
     engine: str = "auto",
     device: str = "auto",
     threads: int | None = None,
     load: Load | None = None,
-) -> dict[str, Any]:
-    """Return what is known of a run before its first step: `key`, `parameters`, `num_steps`, `data` and so on.
+) -> Job:
+    """Return all that a run needs, before its first step; the arguments are those of `train`.
 
     Raises:
-        LenetteError: the recipe, data, network or budget won't do, as in `train`.
+        LenetteError: the recipe, data, network or budget won't do.
     """
-    return _prepare(recipe, seed, folder, engine, device, threads, load).about
-
-
-def _prepare(
-    recipe: Recipe,
-    seed: int,
-    folder: str | Path | None,
-    engine: str,
-    device: str,
-    threads: int | None,
-    load: Load | None = None,
-) -> Job:
     images, evaluated = (load or datasets)(recipe, folder)
     shape = list(images.images.shape[1:])
     model = functools.partial(models.build, recipe.model, len(images.classes), shape[0], shape[1])
