@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from itertools import chain
 
+from lenette.errors import DataError, nearest
+
 
 @dataclass(frozen=True)
 class File:
@@ -239,3 +241,12 @@ ENTRIES = (
 )
 
 DATASETS = {entry.name: entry for entry in ENTRIES}
+
+
+def published(name: str) -> Entry:
+    """Return the entry of a set that is made of files; raises DataError where there is none of that name."""
+    if name not in DATASETS:
+        raise DataError(f"unknown data set '{name}'{nearest(name, DATASETS)}: known are {', '.join(DATASETS)}")
+    if not DATASETS[name].parts:
+        raise DataError(f"data set '{name}' comes with scikit-learn: it needs neither fetching nor importing")
+    return DATASETS[name]

@@ -62,8 +62,8 @@ def parse(raw: bytes, kind: str, name: str, sha256: str | None = None) -> np.nda
 
     content = _inflate(raw, size, name) if packed else raw
     if len(content) != size:
-        fault = f"truncated: {len(content):,}" if len(content) < size else "too long: more than the"
-        raise DataError(f"{name}: {fault} of {size:,} bytes that its dimensions {shape} make")
+        fault = f"truncated: {len(content):,} of" if len(content) < size else "too long: more than"
+        raise DataError(f"{name}: {fault} the {size:,} bytes that its dimensions {shape} make")
     if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise DataError(f"{name}: the sha256 of its content is {found}, and should be {sha256}")
     # astype copies, which makes the array writable, as torch wants it.

@@ -4,10 +4,10 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-from lenette.data.catalogue import DATASETS, Entry, File
+from lenette.data.catalogue import DATASETS, Entry, File, published
 from lenette.data.checking import checked_by, hash_file, is_gzip, read_checked
 from lenette.data.loading import ways_out
-from lenette.data.mirrors import check_archive, extract, published, settle
+from lenette.data.mirrors import check_archive, extract, settle
 from lenette.data.places import candidates, find, locate, user_folder
 from lenette.errors import DataError
 from lenette.files import replacing

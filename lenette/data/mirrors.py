@@ -11,12 +11,12 @@ from shutil import copyfileobj
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from lenette.data.catalogue import DATASETS, Archive, Entry, File
+from lenette.data.catalogue import Archive, Entry, File, published
 from lenette.data.checking import hash_file, read_checked
 from lenette.data.idx import MAX_BYTES
 from lenette.data.loading import ways_out
 from lenette.data.places import forms, locate, user_folder
-from lenette.errors import DataError, nearest
+from lenette.errors import DataError
 from lenette.files import replacing
 
 CHUNK_BYTES = 2**18
@@ -46,15 +46,6 @@ def fetch(name: str, folder: str | Path | None = None, progress: Progress | None
     except OSError as error:
         raise DataError(f"{target}: can't be written ({error.strerror})") from error
     return target
-
-
-def published(name: str) -> Entry:
-    """Return the entry of a set that is made of files; raises DataError where there is none of that name."""
-    if name not in DATASETS:
-        raise DataError(f"unknown data set '{name}'{nearest(name, DATASETS)}: known are {', '.join(DATASETS)}")
-    if not DATASETS[name].parts:
-        raise DataError(f"data set '{name}' comes with scikit-learn: it needs neither fetching nor importing")
-    return DATASETS[name]
 
 
 def check_archive(path: Path, archive: Archive) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lenette.data.catalogue import DATASETS, Entry, File
+from lenette.data.catalogue import DATASETS, Entry, File, published
 
 # Where torchvision's examples and tutorials put their `root`.
 TORCHVISION_ROOTS = ("data", ".", "~/data", "~/.cache/torchvision", "~/.cache/torch")
@@ -59,8 +59,11 @@ def needed(entry: Entry, part: str) -> tuple[File, ...]:
 
 
 def find(name: str, part: str = "train", folder: str | Path | None = None) -> Path | None:
-    """Return the first folder that holds every file that `part` of the set takes, unread, or None."""
-    entry = DATASETS[name]
+    """Return the first folder that holds every file that `part` of the set takes, unread, or None.
+
+    Raises DataError where the catalogue has no set of files of that name.
+    """
+    entry = published(name)
     for place in candidates(entry, folder):
         if all(locate(file, place) for file in needed(entry, part)):
             return place
