@@ -1,0 +1,170 @@
+// Convolution: rows of the input come in as they are needed, rows of the output go out while they are in the cache.
+#pragma once
+
+#include "stage.hpp"
+#include "tiles.hpp"
+
+namespace lenette {
+
+template <int CI, int H, int W, int CO, int KH, int KW, int STRIDE, int PH, int PW, bool BIAS>
+class Convolution : public Operation {
+    static constexpr int OH = (H + 2 * PH - KH) / STRIDE + 1, OW = (W + 2 * PW - KW) / STRIDE + 1;
+    static constexpr int kTaps = KH * KW;
+    // The padded input; and the output's gradient, spread by the stride and padded, so that the input's gradient is
+    // a plain convolution of it with the flipped kernels.
+    static constexpr int XH = H + 2 * PH, XW = W + 2 * PW, DH = H + KH - 1, DW = W + KW - 1;
+    static constexpr int kTop = KH - 1 - PH, kLeft = KW - 1 - PW;
+    static_assert(kTop >= 0 && kLeft >= 0);
+    // Few channels with many pixels, or many channels with few, whichever the registers hold.
+    static constexpr int kChannelTile = kAccumulators / 5;
+    static constexpr int kWeightChannelTile = kRegisters >= 32 ? 4 : at_most(CO, kAccumulators / KW);
+    static constexpr int tile_channels(int channels) {
+        const int tiles = (channels + kChannelTile) / (kChannelTile + 1);
+        return (channels + tiles - 1) / tiles;
+    }
+    static constexpr int kForwardChannels = tile_channels(CO), kBackwardChannels = tile_channels(CI);
+    static constexpr int kWeightRows = at_least_one(kAccumulators / (at_most(CO, kWeightChannelTile) * KW));
+    // Lines of pixels whose input and gradient stay in the first caches while all weights pass over them.
+    static constexpr int kLines = at_most(OH, at_least_one(96 / OW));
+
+public:
+    Convolution(long weight, long bias) : weight(weight), bias(bias) {}
+
+    void allocate(int, ScratchSize& size) override {
+        size.input = std::max(size.input, size_t(CI) * XH * XW);
+        size.gradient = std::max(size.gradient, size_t(CO) * DH * DW);
+        size.row = std::max(size.row, size_t(CI) * W);
+        forward_weights.resize(size_t(CO) * CI * kTaps);
+        backward_weights.resize(size_t(CO) * CI * kTaps);
+    }
+
+    // Lay the weights out in the order in which the tiles read them.
+    void pack(int part, int parts) override {
+        const Scalar* w = memory->parameters + weight;
+        for_tiles<CO, kForwardChannels>([&](auto tile, int start) {
+            if (start / kForwardChannels % parts != part) return;
+            Scalar* to = &forward_weights[size_t(start) * CI * kTaps];
+            for (int ci = 0; ci < CI; ++ci)
+                for (int tap = 0; tap < kTaps; ++tap)
+                    for (int co = 0; co < tile; ++co) *to++ = w[((start + co) * CI + ci) * kTaps + tap];
+        });
+        if (first) return;
+        for_tiles<CI, kBackwardChannels>([&](auto tile, int start) {
+            if (start / kBackwardChannels % parts != part) return;
+            Scalar* to = &backward_weights[size_t(start) * CO * kTaps];
+            for (int co = 0; co < CO; ++co)
+                for (int tap = 0; tap < kTaps; ++tap)
+                    for (int ci = 0; ci < tile; ++ci)
+                        *to++ = w[(co * CI + start + ci) * kTaps + kTaps - 1 - tap];
+        });
+    }
+
+    void forward(Scratch& scratch) override {
+        Vector* x = scratch.input.get();
+        Vector* y = tail->output(scratch.block);
+        int rows_read = 0;
+        for (int h = 0; h < OH; ++h) {
+            read_input(scratch, rows_read, h * STRIDE + KH);
+            convolve<CI, CO, kForwardChannels, OW, STRIDE>(x + h * STRIDE * XW, XH * XW, XW, forward_weights.data(),
+                                                           BIAS ? memory->parameters + bias : nullptr, y + h * OW,
+                                                           OH * OW);
+            tail->observe_row(scratch.block, h);
+        }
+    }
+
+    void backward(Scratch& scratch) override {
+        Scalar* gradients = memory->gradients + scratch.chunk * memory->num_parameters;
+        if (scratch.first_of_chunk) {
+            std::fill_n(gradients + weight, size_t(CO) * CI * kTaps, Scalar(0));
+            if (BIAS) std::fill_n(gradients + bias, CO, Scalar(0));
+        }
+        Vector* d = scratch.gradient.get();
+        if (STRIDE > 1)
+            std::fill_n(d, CO * DH * DW, Vector{});
+        else if (!first)
+            clear_margins(d);
+        int rows_read = 0, rows_written = 0;
+        for (int h = 0; h < OH; h += kLines) {
+            const int lines = at_most(kLines, OH - h);
+            for (int i = h; i < h + lines; ++i)
+                tail->read_output_gradient_row(scratch.block, i, d + (kTop + i * STRIDE) * DW + kLeft, STRIDE, DH * DW);
+            read_input(scratch, rows_read, (h + lines - 1) * STRIDE + KH);
+            add_weight_gradient(scratch.input.get(), d, gradients, h, lines);
+            if (first) continue;
+            const int ready = h + lines == OH ? H : at_most(H, (h + lines - 1) * STRIDE - PH + 1);
+            for (; rows_written < ready; ++rows_written) {
+                convolve<CO, CI, kBackwardChannels, W, 1>(d + rows_written * DW, DH * DW, DW, backward_weights.data(),
+                                                          nullptr, scratch.row.get(), W);
+                source->write_gradient_row(scratch.block, rows_written, scratch.row.get(), W);
+            }
+        }
+        if (BIAS) add_bias_gradient(d, gradients);
+    }
+
+private:
+    // Have the padded input's rows up to, not including, `end`.
+    void read_input(Scratch& scratch, int& row, int end) {
+        for (; row < end; ++row) {
+            Vector* to = scratch.input.get() + row * XW;
+            const bool inside = row >= PH && row < PH + H;
+            if (inside) source->read_row(scratch.block, row - PH, to + PW, XH * XW);
+            if (PW == 0 && inside) continue;
+            for (int ci = 0; ci < CI; ++ci, to += XH * XW) {
+                std::fill_n(to, inside ? PW : XW, Vector{});
+                if (inside) std::fill_n(to + PW + W, PW, Vector{});
+            }
+        }
+    }
+
+    void clear_margins(Vector* d) {
+        for (int co = 0; co < CO; ++co, d += DH * DW) {
+            std::fill_n(d, kTop * DW, Vector{});
+            for (int h = kTop; h < kTop + OH; ++h) {
+                std::fill_n(d + h * DW, kLeft, Vector{});
+                std::fill_n(d + h * DW + kLeft + OW, DW - kLeft - OW, Vector{});
+            }
+            std::fill_n(d + (kTop + OH) * DW, (DH - kTop - OH) * DW, Vector{});
+        }
+    }
+
+    // One row of output, WIDTH pixels of OUT channels.
+    template <int IN, int OUT, int CHANNELS, int WIDTH, int STEP>
+    static void convolve(const Vector* x, long x_plane, long x_row, const Scalar* w, const Scalar* b, Vector* y,
+                         long y_plane) {
+        for_tiles<WIDTH, kAccumulators / CHANNELS>([&](auto pixels, int column) {
+            for_tiles<OUT, CHANNELS>([&](auto channels, int channel) {
+                output_tile<KH, KW, STEP, channels, pixels>(x + column * STEP, x_plane, x_row, IN,
+                                                            w + size_t(channel) * IN * kTaps, b ? b + channel : nullptr,
+                                                            y + channel * y_plane + column, y_plane);
+            });
+        });
+    }
+
+    void add_weight_gradient(const Vector* x, const Vector* d, Scalar* gradients, int h, int lines) {
+        for_tiles<CI * KH, kWeightRows>([&](auto rows, int row) {
+            const Vector* starts[rows];
+            for (int i = 0; i < rows; ++i)
+                starts[i] = x + (row + i) / KH * (XH * XW) + ((row + i) % KH + h * STRIDE) * XW;
+            for_tiles<CO, kWeightChannelTile>([&](auto channels, int channel) {
+                weight_tile<rows, KW, channels>(starts, STRIDE * XW, STRIDE,
+                                                d + channel * DH * DW + (kTop + h * STRIDE) * DW + kLeft, DH * DW,
+                                                STRIDE * DW, STRIDE, lines, OW,
+                                                gradients + weight + (channel * CI * KH + row) * KW, CI * kTaps);
+            });
+        });
+    }
+
+    void add_bias_gradient(const Vector* d, Scalar* gradients) {
+        for (int co = 0; co < CO; ++co, d += DH * DW) {
+            Vector sum{};
+            for (int h = 0; h < OH; ++h)
+                for (int w = 0; w < OW; ++w) sum += d[(kTop + h * STRIDE) * DW + kLeft + w * STRIDE];
+            gradients[bias + co] += Scalar(sum_lanes(sum, ~Mask{}));
+        }
+    }
+
+    const long weight, bias;
+    std::vector<Scalar> forward_weights, backward_weights;
+};
+
+}  // namespace lenette

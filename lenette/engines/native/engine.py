@@ -1,0 +1,234 @@
+"""The native engine: whole training steps in C++, compiled for the network and the machine, on the plan's numbers."""
+
+import copy
+import ctypes
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lenette.data import Dataset
+from lenette.engines.native import compiler, generate
+from lenette.plan import Plan
+
+State = dict[str, torch.Tensor]
+OPTIMIZERS = {"sgd": 0, "adam": 1, "adamw": 2}
+SLOTS = {"sgd": ("momentum_buffer",), "adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq")}
+
+
+class _Settings(ctypes.Structure):
+    _fields_ = (
+        ("optimizer", ctypes.c_int),
+        ("nesterov", ctypes.c_int),
+        *((name, ctypes.c_double) for name in ("momentum", "weight_decay", "beta1", "beta2", "eps", "label_smoothing")),
+    )
+
+
+class _Weights(ctypes.Structure):
+    _fields_ = (
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("parameters", "buffers", "first", "second", "average_parameters", "average_buffers")
+        ),
+        ("num_parameters", ctypes.c_int64),
+        ("num_buffers", ctypes.c_int64),
+    )
+
+
+class _Epoch(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_void_p) for name in ("images", "labels", "order", "warps", "jitters", "erasures")
+    )
+
+
+class _Steps(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("first_step", "num_steps", "start", "num_images")),
+        *((name, ctypes.c_void_p) for name in ("rates", "average_decays", "mask_keys", "losses", "correct")),
+    )
+
+
+class Engine:
+    """Train a network along a plan, step by step; a given number of threads doesn't change a bit.
+
+    Args:
+        model: an nn.Sequential of the layers in `generate.LAYERS`; it is trained in place.
+        plan: what chance and schedules decide.
+        dataset: the training images.
+        device: "cpu".
+        threads: CPU threads.
+        scalar: "float", or "double" for tests.
+
+    Raises:
+        UnsupportedByEngine: a layer or field is unknown to the engine, or there is no compiler.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        plan: Plan,
+        dataset: Dataset,
+        device: str = "cpu",
+        threads: int = 1,
+        scalar: str = "float",
+    ) -> None:
+        recipe = plan.recipe
+        generate.supports(model, recipe)
+        shape = tuple(dataset.images.shape[1:])
+        source = generate.source_of(model, (shape[0], shape[1], shape[2]), dataset.mean, dataset.std)
+        self.library = compiler.compile_library(source, scalar)
+        self.build: dict[str, Any] = compiler.build_of(scalar) | {"source": hashlib.sha256(source.encode()).hexdigest()}
+        self.dtype = {"float": torch.float32, "double": torch.float64}[scalar]
+        self.plan = plan
+        self.step = 0
+        self.shape = shape
+        self.images = dataset.images.contiguous()
+        self.labels = dataset.labels.contiguous()
+        self.rates = plan.rates()
+        self.decays = plan.ema_decays()
+        self.model = model.to("cpu", self.dtype)
+        self.averaged = None if self.decays is None else copy.deepcopy(self.model)
+        self.num_classes = _last_width(model)
+        self.num_dropouts = sum(isinstance(module, nn.Dropout) for module in model.modules())
+        parameters, buffers = _flatten(self.model)
+        average_parameters, average_buffers = (None, None) if self.averaged is None else _flatten(self.averaged)
+        self.slots = [torch.zeros_like(parameters) for _ in SLOTS[recipe.optimizer]]
+        # The library reads and writes these tensors for as long as it lives.
+        self.kept = (parameters, buffers, average_parameters, average_buffers)
+        settings = _Settings(
+            OPTIMIZERS[recipe.optimizer],
+            recipe.nesterov or 0,
+            recipe.momentum or 0,
+            recipe.weight_decay,
+            recipe.beta1 or 0,
+            recipe.beta2 or 0,
+            recipe.eps or 0,
+            recipe.label_smoothing,
+        )
+        arrays = (parameters, buffers, self.slots[0], self.slots[-1], average_parameters, average_buffers)
+        weights = _Weights(*map(_pointer, arrays), parameters.numel(), buffers.numel())
+        self.library.lenette_create.restype = ctypes.c_void_p
+        self.network = ctypes.c_void_p(
+            self.library.lenette_create(
+                ctypes.c_int(recipe.batch_size), ctypes.c_int(threads), ctypes.byref(settings), ctypes.byref(weights)
+            )
+        )
+
+    def __del__(self) -> None:
+        if hasattr(self, "network"):
+            self.library.lenette_destroy(self.network)
+
+    def advance(self, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Train the steps from `self.step` up to, not including, `stop`.
+
+        Returns:
+            losses float64 [steps], the mean of each batch, and how many of its images were right, int64 [steps]: both
+            in training mode, before the step's update.
+        """
+        num_steps = max(0, stop - self.step)
+        losses = torch.empty(num_steps, dtype=torch.float64)
+        correct = torch.empty(num_steps, dtype=torch.int64)
+        done = 0
+        while self.step < stop:
+            epoch, place = divmod(self.step, self.plan.steps_per_epoch)
+            count = min(stop - self.step, self.plan.steps_per_epoch - place)
+            self._train(epoch, place, count, losses[done:], correct[done:])
+            self.step += count
+            done += count
+        for module in self.model.modules():
+            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) and module.num_batches_tracked is not None:
+                module.num_batches_tracked += num_steps
+        return losses, correct
+
+    def _train(self, epoch: int, place: int, count: int, losses: torch.Tensor, correct: torch.Tensor) -> None:
+        plan, steps = self.plan, slice(self.step, self.step + count)
+        order = plan.order(epoch)
+        augmentation = [plan.warps(epoch), plan.jitters(epoch), plan.erasures(epoch)]
+        keys = np.array(
+            [plan.mask_key(step, layer) for step in range(steps.start, steps.stop) for layer in range(self.num_dropouts)],
+            dtype=np.uint64,
+        )
+        rates, decays = self.rates[steps], None if self.decays is None else self.decays[steps]
+        numbers = _Epoch(*map(_pointer, (self.images, self.labels, order, *augmentation)))
+        job = _Steps(
+            self.step,
+            count,
+            place * plan.recipe.batch_size,
+            plan.num_images,
+            _pointer(rates),
+            _pointer(decays),
+            keys.ctypes.data,
+            _pointer(losses),
+            _pointer(correct),
+        )
+        self.library.lenette_train(self.network, ctypes.byref(numbers), ctypes.byref(job))
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Return float32 [N, classes] for images uint8 [N, C, H, W], in evaluation mode, of the averaged weights if any."""
+        if tuple(images.shape[1:]) != self.shape or images.dtype != torch.uint8:
+            raise ValueError(f"images are {images.dtype} {list(images.shape)}, not uint8 [N, {', '.join(map(str, self.shape))}]")
+        images = images.contiguous()
+        result = torch.empty(len(images), self.num_classes, dtype=self.dtype)
+        self.library.lenette_evaluate(
+            self.network, ctypes.c_void_p(images.data_ptr()), ctypes.c_int64(len(images)), ctypes.c_void_p(result.data_ptr())
+        )
+        return result.float()
+
+    def weights(self) -> State:
+        """Return the weights and buffers to keep, the averaged ones if any, under the model's own keys."""
+        return _copies((self.averaged or self.model).state_dict())
+
+    def state(self) -> State:
+        """Return all that a later engine needs to go on: "model.<key>", "optimizer.<parameter>.<slot>", "ema.<key>"."""
+        state = {f"model.{key}": value for key, value in self.model.state_dict().items()}
+        state |= self._optimizer_state()
+        if self.averaged is not None:
+            state |= {f"ema.{key}": value for key, value in self.averaged.state_dict().items()}
+        return _copies(state)
+
+    def load_state(self, state: State, step: int) -> None:
+        """Go back to what `state()` returned before that step."""
+        for part, model in (("model.", self.model), ("ema.", self.averaged)):
+            if model is not None:
+                model.load_state_dict({key.removeprefix(part): v for key, v in state.items() if key.startswith(part)})
+        for key, slot in self._optimizer_state().items():
+            slot.copy_(state[key])
+        self.step = step
+
+    def _optimizer_state(self) -> State:
+        state, start = {}, 0
+        for name, parameter in self.model.named_parameters():
+            end = start + parameter.numel()
+            for slot, values in zip(SLOTS[self.plan.recipe.optimizer], self.slots, strict=True):
+                state[f"optimizer.{name}.{slot}"] = values[start:end].view(parameter.shape)
+            start = end
+        return state
+
+
+def _copies(state: State) -> State:
+    return {key: value.detach().clone() for key, value in state.items()}
+
+
+def _pointer(tensor: torch.Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _last_width(model: nn.Module) -> int:
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    return layers[-1].out_channels if isinstance(layers[-1], nn.Conv2d) else layers[-1].out_features
+
+
+def _flatten(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """Move the parameters, and the floating-point buffers, into one flat tensor each, of which they become views."""
+    buffers = [value for value in model.buffers() if value.is_floating_point()]
+    flat = []
+    for tensors in (list(model.parameters()), buffers):
+        values = torch.cat([tensor.detach().reshape(-1) for tensor in tensors]) if tensors else torch.zeros(0)
+        start = 0
+        for tensor in tensors:
+            tensor.data = values[start : start + tensor.numel()].view(tensor.shape)
+            start += tensor.numel()
+        flat.append(values)
+    return flat[0], flat[1]

@@ -1,0 +1,127 @@
+// The batch's images: gathered, augmented (warp, jitter, erase), normalised, and laid out one image a lane.
+#pragma once
+
+#include "stage.hpp"
+
+namespace lenette {
+
+// What the plan says of an epoch; the rows of all of it follow the order. A null pointer: no such operation.
+struct Epoch {
+    const uint8_t* images = nullptr;   // [image][channel][row][column]
+    const int64_t* labels = nullptr;
+    const int64_t* order = nullptr;
+    const float* warps = nullptr;      // [2][3]: output pixel (x, y, 1) to source (x, y)
+    const float* jitters = nullptr;    // brightness, contrast
+    const int64_t* erasures = nullptr; // top, left, height, width
+};
+
+class ImageSource : public Source {
+public:
+    using Source::Source;
+    virtual void allocate(int blocks) = 0;
+    // Prepare a block of the batch that starts at row `start` of the epoch.
+    virtual void prepare(const Batch& batch, const Epoch& epoch, int64_t start, int block) = 0;
+};
+
+template <int C, int H, int W>
+class Images : public ImageSource {
+    static constexpr int kPlane = H * W;
+
+public:
+    Images(const double (&means)[C], const double (&stds)[C]) : ImageSource(Shape{C, H, W}) {
+        for (int c = 0; c < C; ++c) {
+            mean[c] = Scalar(means[c]), std[c] = Scalar(stds[c]);
+            for (int v = 0; v < 256; ++v) normalised[c][v] = (Scalar(v) / 255 - mean[c]) / std[c];
+        }
+    }
+
+    void allocate(int blocks) override { pixels = make_buffer(size_t(blocks) * C * kPlane); }
+
+    void prepare(const Batch& batch, const Epoch& epoch, int64_t start, int block) override {
+        Vector* to = pixels.get() + size_t(block) * C * kPlane;
+        const int images = std::min(kLanes, batch.images - block * kLanes);
+        Scalar rendered[kLanes][C * kPlane];
+        for (int lane = 0; lane < images; ++lane) render(epoch, start + block * kLanes + lane, rendered[lane]);
+        for (int lane = images; lane < kLanes; ++lane) std::fill_n(rendered[lane], C * kPlane, Scalar(0));
+        for (int i = 0; i < C * kPlane; ++i) {
+            Vector v;
+            for (int lane = 0; lane < kLanes; ++lane) v[lane] = rendered[lane][i];
+            to[i] = v;
+        }
+    }
+
+    void read_row(int block, int row, Vector* to, long plane) override {
+        const Vector* from = pixels.get() + size_t(block) * C * kPlane + row * W;
+        for (int c = 0; c < C; ++c) std::copy_n(from + c * kPlane, W, to + c * plane);
+    }
+
+    void write_gradient_row(int, int, const Vector*, long) override {}
+
+private:
+    void render(const Epoch& epoch, int64_t row, Scalar* to) const {
+        const uint8_t* image = epoch.images + (epoch.order ? epoch.order[row] : row) * C * kPlane;
+        if (!epoch.warps && !epoch.jitters && !epoch.erasures) {
+            for (int c = 0; c < C; ++c)
+                for (int i = 0; i < kPlane; ++i) to[c * kPlane + i] = normalised[c][image[c * kPlane + i]];
+            return;
+        }
+        if (epoch.warps)
+            warp(image, epoch.warps + row * 6, to);
+        else
+            for (int i = 0; i < C * kPlane; ++i) to[i] = Scalar(image[i]) / 255;
+        if (epoch.jitters) jitter(epoch.jitters + row * 2, to);
+        if (epoch.erasures) erase(epoch.erasures + row * 4, to);
+        for (int c = 0; c < C; ++c)
+            for (int i = 0; i < kPlane; ++i) to[c * kPlane + i] = (to[c * kPlane + i] - mean[c]) / std[c];
+    }
+
+    // Bilinear, zero outside. The source has a margin of zeros, into which every point outside is moved.
+    static void warp(const uint8_t* image, const float* map, Scalar* to) {
+        constexpr int width = W + 3, height = H + 3;
+        static_assert(W < 4096 && H < 4096);
+        for (int c = 0; c < C; ++c, image += kPlane, to += kPlane) {
+            Scalar source[height * width] = {};
+            for (int y = 0; y < H; ++y)
+                for (int x = 0; x < W; ++x) source[(y + 1) * width + x + 1] = Scalar(image[y * W + x]) / 255;
+            for (int y = 0; y < H; ++y)
+                for (int x = 0; x < W; ++x) {
+                    const Scalar u = clamp(map[0] * Scalar(x) + map[1] * Scalar(y) + map[2], W);
+                    const Scalar v = clamp(map[3] * Scalar(x) + map[4] * Scalar(y) + map[5], H);
+                    const int column = int(u), line = int(v);  // u and v are moved to be positive: this is the floor
+                    const Scalar right = u - Scalar(column), below = v - Scalar(line);
+                    const Scalar* corner = source + line * width + column;
+                    to[y * W + x] = (corner[0] * (1 - right) + corner[1] * right) * (1 - below) +
+                                    (corner[width] * (1 - right) + corner[width + 1] * right) * below;
+                }
+        }
+    }
+
+    static Scalar clamp(Scalar position, int size) {
+        position += 1;
+        position = position > 0 ? position : Scalar(0);
+        return position < Scalar(size + 1) ? position : Scalar(size + 1);
+    }
+
+    static void jitter(const float* factors, Scalar* to) {
+        double sum = 0;
+        for (int i = 0; i < C * kPlane; ++i) {
+            to[i] = clip(to[i] * factors[0]);
+            sum += double(to[i]);
+        }
+        const Scalar middle = Scalar(sum / (C * kPlane));
+        for (int i = 0; i < C * kPlane; ++i) to[i] = clip((to[i] - middle) * factors[1] + middle);
+    }
+
+    static Scalar clip(Scalar v) { return v < 0 ? Scalar(0) : v > 1 ? Scalar(1) : v; }
+
+    static void erase(const int64_t* square, Scalar* to) {
+        for (int c = 0; c < C; ++c)
+            for (int64_t y = square[0]; y < square[0] + square[2]; ++y)
+                std::fill_n(to + c * kPlane + y * W + square[1], square[3], Scalar(0));
+    }
+
+    Scalar mean[C], std[C], normalised[C][256];
+    Buffer pixels;  // [block][channel][row][column]
+};
+
+}  // namespace lenette

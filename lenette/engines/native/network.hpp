@@ -1,0 +1,274 @@
+// A network as stages, and the training step as phases: between two barriers a thread takes its blocks one by one
+// through as many stages as it can. Only batch-norm's sums, the update and the packing need all threads to meet.
+#pragma once
+
+#include <algorithm>
+
+#include "convolution.hpp"
+#include "images.hpp"
+#include "linear.hpp"
+#include "loss.hpp"
+#include "optimizer.hpp"
+#include "tail.hpp"
+#include "threads.hpp"
+
+namespace lenette {
+
+struct Stage {
+    std::unique_ptr<Operation> operation;
+    std::unique_ptr<Tail> tail;
+};
+
+struct Steps {  // what one call trains: steps of one epoch, [num_steps] or [num_steps][dropout layer] of each
+    int64_t first_step, num_steps;
+    int64_t start, num_images;  // the first step's row in the epoch, and the epoch's number of images
+    const float *rates, *average_decays;
+    const uint64_t (*mask_keys)[2];
+    double* losses;
+    int64_t* correct;
+};
+
+class Network {
+    // The sums of a chunk are its own, so that no result depends on who works on it.
+    static constexpr int kChunks = 16;
+
+public:
+    // Written for each network by generate.py.
+    void build();
+
+    void allocate(int batch_images, int num_threads, const Settings& how, const Weights& what) {
+        batch_size = batch_images, threads = num_threads, settings = how, weights = what;
+        const int blocks = (batch_size + kLanes - 1) / kLanes;
+        blocks_per_chunk = (blocks + kChunks - 1) / kChunks;
+        build();
+        ScratchSize size;
+        images->allocate(blocks);
+        for (size_t s = 0; s < stages.size(); ++s) {
+            Operation& operation = *stages[s].operation;
+            Tail& tail = *stages[s].tail;
+            operation.source = s ? static_cast<Source*>(stages[s - 1].tail.get()) : images.get();
+            operation.first = s == 0;
+            operation.tail = &tail;
+            operation.batch = tail.batch = &batch;
+            operation.memory = tail.memory = &memory;
+            operation.allocate(blocks, size);
+            tail.allocate(blocks);
+        }
+        scratch.resize(threads);
+        for (Scratch& own : scratch) {
+            own.input = make_buffer(size.input);
+            own.gradient = make_buffer(size.gradient);
+            own.row = make_buffer(size.row);
+        }
+        const int chunks = (blocks + blocks_per_chunk - 1) / blocks_per_chunk;
+        gradients.reset(static_cast<Scalar*>(std::calloc(size_t(chunks) * weights.num_parameters, sizeof(Scalar))));
+        losses.resize(blocks);
+        plan_phases();
+    }
+
+    void train(const Epoch& epoch, const Steps& steps) {
+        memory = {weights.parameters, weights.buffers, gradients.get(), long(weights.num_parameters)};
+        start_batch(steps, 0);
+        for (Stage& stage : stages) stage.operation->pack(0, 1);
+        Barrier barrier(threads);
+        in_parallel(threads, [&](int part) {
+            for (int64_t step = 0; step < steps.num_steps; ++step) {
+                for (size_t i = 0; i < phases.size(); ++i) {
+                    run_phase(phases[i], i % 2, part, epoch, steps, step);
+                    barrier.wait([&] {
+                        if (phases[i].normalised_forward) phases[i].normalised_forward->finish_forward();
+                        if (phases[i].normalised_backward) phases[i].normalised_backward->finish_backward();
+                    });
+                }
+                for (Stage& stage : stages) stage.operation->weight_gradient(part, threads);
+                barrier.wait();
+                update_part(part, steps, step);
+                barrier.wait();
+                for (Stage& stage : stages) stage.operation->pack(part, threads);
+                barrier.wait([&] {
+                    finish_batch(steps, step);
+                    if (step + 1 < steps.num_steps) start_batch(steps, step + 1);
+                });
+            }
+        });
+    }
+
+    // Write logits [num_images][classes], in evaluation mode.
+    void evaluate(const uint8_t* pixels, int64_t num_images, Scalar* logits) {
+        const bool averaged = weights.average_parameters != nullptr;
+        memory = {averaged ? weights.average_parameters : weights.parameters,
+                  averaged ? weights.average_buffers : weights.buffers, nullptr, long(weights.num_parameters)};
+        batch.training = false;
+        for (Stage& stage : stages) {
+            stage.operation->pack(0, 1);
+            if (stage.tail->normalises()) stage.tail->finish_forward();
+        }
+        Epoch epoch;
+        epoch.images = pixels;
+        Barrier barrier(threads);
+        in_parallel(threads, [&](int part) {
+            for (int64_t start = 0; start < num_images; start += batch_size) {
+                barrier.wait([&] { set_batch(std::min<int64_t>(batch_size, num_images - start)); });
+                for_own_blocks(part, false, [&](Scratch& own) {
+                    images->prepare(batch, epoch, start, own.block);
+                    for (Stage& stage : stages) stage.operation->forward(own);
+                    write_logits(own, logits + start * num_classes());
+                });
+                barrier.wait();
+            }
+        });
+    }
+
+private:
+    struct Phase {
+        bool prepares = false, has_loss = false;
+        std::vector<Stage*> forward, backward;
+        Tail *normalised_forward = nullptr, *normalised_backward = nullptr;  // what its end completes
+    };
+
+    void plan_phases() {
+        Phase phase;
+        phase.prepares = true;
+        for (Stage& stage : stages) {
+            phase.forward.push_back(&stage);
+            if (!stage.tail->normalises()) continue;
+            phase.normalised_forward = stage.tail.get();
+            phases.push_back(std::exchange(phase, {}));
+        }
+        phase.has_loss = true;
+        for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
+            if (stage->tail->normalises()) {
+                phase.normalised_backward = stage->tail.get();
+                phases.push_back(std::exchange(phase, {}));
+            }
+            phase.backward.push_back(&*stage);
+        }
+        phases.push_back(std::move(phase));
+    }
+
+    void run_phase(const Phase& phase, bool reversed, int part, const Epoch& epoch, const Steps& steps, int64_t step) {
+        for_own_blocks(part, reversed, [&](Scratch& own) {
+            if (phase.prepares) {
+                images->prepare(batch, epoch, row_of(steps, step), own.block);
+                for (Stage& stage : stages) stage.tail->draw_masks(own.block, steps.mask_keys + step * num_dropouts);
+            }
+            for (Stage* stage : phase.forward) stage->operation->forward(own);
+            if (phase.has_loss) take_loss(own, epoch, row_of(steps, step));
+            for (Stage* stage : phase.backward) stage->operation->backward(own);
+        });
+    }
+
+    // Each phase goes through the blocks in the other direction, since the last ones are still in the cache.
+    template <class F>
+    void for_own_blocks(int part, bool reversed, F f) {
+        const int chunks = num_chunks(), begin = chunks * part / threads, end = chunks * (part + 1) / threads;
+        Scratch& own = scratch[part];
+        for (int i = begin; i < end; ++i) {
+            own.chunk = reversed ? begin + end - 1 - i : i;
+            const int first = own.chunk * blocks_per_chunk, last = std::min(first + blocks_per_chunk, batch.blocks) - 1;
+            for (int block = first; block <= last; ++block) {
+                own.block = reversed ? first + last - block : block;
+                own.first_of_chunk = block == first;
+                f(own);
+            }
+        }
+    }
+
+    int num_chunks() const { return (batch.blocks + blocks_per_chunk - 1) / blocks_per_chunk; }
+    int num_classes() const { return stages.back().tail->shape.size(); }
+    int64_t row_of(const Steps& steps, int64_t step) const { return steps.start + step * batch_size; }
+
+    void set_batch(int64_t num_images) {
+        batch.images = int(num_images);
+        batch.blocks = (batch.images + kLanes - 1) / kLanes;
+    }
+
+    void start_batch(const Steps& steps, int64_t step) {
+        batch.training = true;
+        set_batch(std::min<int64_t>(batch_size, steps.num_images - row_of(steps, step)));
+    }
+
+    void finish_batch(const Steps& steps, int64_t step) {
+        BlockLoss sum;
+        for (int block = 0; block < batch.blocks; ++block)
+            sum.loss += losses[block].loss, sum.correct += losses[block].correct;
+        steps.losses[step] = sum.loss / batch.images;
+        steps.correct[step] = sum.correct;
+    }
+
+    void read_logits(const Scratch& own, Vector* to) {
+        Tail& last = *stages.back().tail;
+        for (int row = 0; row < last.shape.height; ++row)
+            last.read_row(own.block, row, to + row * last.shape.width, last.shape.height * last.shape.width);
+    }
+
+    void take_loss(const Scratch& own, const Epoch& epoch, int64_t row) {
+        std::vector<Vector> logits(num_classes());
+        read_logits(own, logits.data());
+        Mask labels{};
+        const Mask valid = batch.valid(own.block);
+        for (int lane = 0; lane < kLanes; ++lane)
+            if (valid[lane]) labels[lane] = Integer(epoch.labels[epoch.order[row + own.block * kLanes + lane]]);
+        losses[own.block] = cross_entropy(logits.data(), num_classes(), labels, valid, settings.label_smoothing, batch.images);
+        Tail& last = *stages.back().tail;
+        for (int i = 0; i < last.shape.height; ++i)
+            last.write_gradient_row(own.block, i, logits.data() + i * last.shape.width, last.shape.height * last.shape.width);
+    }
+
+    void write_logits(const Scratch& own, Scalar* to) {
+        std::vector<Vector> logits(num_classes());
+        read_logits(own, logits.data());
+        for (int lane = 0; lane < kLanes && own.block * kLanes + lane < batch.images; ++lane)
+            for (int c = 0; c < num_classes(); ++c) to[(own.block * kLanes + lane) * num_classes() + c] = logits[c][lane];
+    }
+
+    void update_part(int part, const Steps& steps, int64_t step) {
+        const double decay = steps.average_decays ? double(steps.average_decays[step]) : 0;
+        for (const Parameter& p : parameters)
+            update(settings, weights, gradients.get(), p.chunked ? num_chunks() : 1, p.start + p.size * part / threads,
+                   p.start + p.size * (part + 1) / threads, double(steps.rates[step]), decay, steps.first_step + step);
+        if (part > 0 || !weights.average_buffers) return;
+        for (int64_t i = 0; i < weights.num_buffers; ++i)
+            weights.average_buffers[i] += Scalar(1 - decay) * (weights.buffers[i] - weights.average_buffers[i]);
+    }
+
+    struct Free {
+        void operator()(Scalar* p) const { std::free(p); }
+    };
+
+    // Set by build().
+    std::unique_ptr<ImageSource> images;
+    std::vector<Stage> stages;
+    std::vector<Parameter> parameters;
+    int num_dropouts = 0;
+
+    int batch_size = 0, threads = 1, blocks_per_chunk = 1;
+    Settings settings{};
+    Weights weights{};
+    Batch batch;
+    Memory memory;
+    std::vector<Phase> phases;
+    std::vector<Scratch> scratch;
+    std::unique_ptr<Scalar[], Free> gradients;  // [chunk][parameter]; pages that nobody writes take no memory
+    std::vector<BlockLoss> losses;
+};
+
+}  // namespace lenette
+
+extern "C" {
+using namespace lenette;
+
+Network* lenette_create(int batch_size, int threads, const Settings* settings, const Weights* weights) {
+    auto network = std::make_unique<Network>();
+    network->allocate(batch_size, threads, *settings, *weights);
+    return network.release();
+}
+
+void lenette_destroy(Network* network) { delete network; }
+
+void lenette_train(Network* network, const Epoch* epoch, const Steps* steps) { network->train(*epoch, *steps); }
+
+void lenette_evaluate(Network* network, const uint8_t* images, int64_t num_images, Scalar* logits) {
+    network->evaluate(images, num_images, logits);
+}
+}

@@ -1,0 +1,88 @@
+// What the parts of a network share: the batch, what a thread owns, and how one stage hands rows to the next.
+#pragma once
+
+#include <vector>
+
+#include "vector.hpp"
+
+namespace lenette {
+
+// Blocks of kLanes images, in chunks: a chunk is always worked on by one thread, and has its own sums.
+struct Batch {
+    int images = 0, blocks = 0;
+    bool training = false;
+    bool partial(int block) const { return (block + 1) * kLanes > images; }
+    Mask valid(int block) const { return lane_numbers() < Integer(images - block * kLanes); }
+};
+
+struct Memory {  // the flat arrays of the network, which belong to Python
+    const Scalar* parameters = nullptr;
+    Scalar* buffers = nullptr;    // running means and variances
+    Scalar* gradients = nullptr;  // [chunk][parameter]
+    long num_parameters = 0;
+};
+
+struct Scratch {  // one thread's
+    Buffer input, gradient, row;
+    int block = 0, chunk = 0;
+    bool first_of_chunk = false;
+};
+
+struct ScratchSize {
+    size_t input = 0, gradient = 0, row = 0;
+};
+
+struct Shape {
+    int channels, height, width;
+    int size() const { return channels * height * width; }
+};
+
+// Where an operation's input comes from and its gradient goes to, row by row: the images, or the stage before.
+// A row is [channel][column] with `plane` vectors from channel to channel.
+class Source {
+public:
+    explicit Source(Shape shape) : shape(shape) {}
+    virtual ~Source() = default;
+    virtual void read_row(int block, int row, Vector* to, long plane) = 0;
+    virtual void write_gradient_row(int block, int row, const Vector* from, long plane) = 0;
+    const Shape shape;
+};
+
+// What follows an operation (batch-norm, activation, dropout, pool) and keeps its output and that one's gradient.
+class Tail : public Source {
+public:
+    using Source::Source;
+    virtual void allocate(int blocks) = 0;
+    virtual void observe_row(int block, int row) = 0;
+    virtual void read_output_gradient_row(int block, int row, Vector* to, long step, long plane) = 0;
+    virtual void draw_masks(int block, const uint64_t (*keys)[2]) = 0;
+    virtual bool normalises() const = 0;
+    virtual void finish_forward() = 0;
+    virtual void finish_backward() = 0;
+    Vector* output(int block) { return y.get() + size_t(block) * block_size; }
+
+    const Batch* batch = nullptr;
+    Memory* memory = nullptr;
+    Buffer y, dz;  // the operation's output; the gradient of the batch-norm's output (of y, if there is none)
+    size_t block_size = 0;
+};
+
+// Convolution, linear layer or a plain copy.
+class Operation {
+public:
+    virtual ~Operation() = default;
+    virtual void allocate(int, ScratchSize&) {}
+    virtual void pack(int part, int parts) { (void)part, (void)parts; }
+    virtual void forward(Scratch&) = 0;
+    virtual void backward(Scratch&) = 0;
+    // Linear layers take their weight gradient over the whole batch at once, each thread some of the weights.
+    virtual void weight_gradient(int part, int parts) { (void)part, (void)parts; }
+
+    const Batch* batch = nullptr;
+    Memory* memory = nullptr;
+    Source* source = nullptr;
+    Tail* tail = nullptr;
+    bool first = false;  // nothing before it wants a gradient
+};
+
+}  // namespace lenette

@@ -1,0 +1,114 @@
+// Vectors of the machine at hand, in the vector extensions of GCC and Clang. Every lane holds another image.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#ifndef LENETTE_SCALAR
+#define LENETTE_SCALAR float
+#endif
+
+namespace lenette {
+
+using Scalar = LENETTE_SCALAR;
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64, kRegisters = 32;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32, kRegisters = 16;
+#elif defined(__aarch64__)
+constexpr int kVectorBytes = 16, kRegisters = 32;
+#else
+constexpr int kVectorBytes = 16, kRegisters = 16;
+#endif
+
+constexpr int kLanes = kVectorBytes / sizeof(Scalar);
+// Registers that a tile may fill with running sums; the rest hold its operands.
+constexpr int kAccumulators = kRegisters * 3 / 4;
+
+using Integer = std::conditional_t<sizeof(Scalar) == 4, int32_t, int64_t>;
+typedef Scalar Vector __attribute__((vector_size(kVectorBytes)));
+typedef Integer Mask __attribute__((vector_size(kVectorBytes)));  // a lane is 0 or -1
+using Buffer = std::unique_ptr<Vector[]>;
+using Bits = uint16_t;  // a bit for each lane
+
+inline Buffer make_buffer(size_t size) { return Buffer(new Vector[size]()); }
+
+inline Vector select(Mask mask, Vector a, Vector b) { return mask ? a : b; }
+inline Vector keep(Mask mask, Vector a) { return mask ? a : Vector{}; }
+inline Vector maximum(Vector a, Vector b) { return a > b ? a : b; }
+
+inline Mask lane_numbers() {
+    Mask numbers{};
+    for (int lane = 0; lane < kLanes; ++lane) numbers[lane] = lane;
+    return numbers;
+}
+
+inline Mask expand(Bits bits) {
+    Mask bit_of_lane{};
+    for (int lane = 0; lane < kLanes; ++lane) bit_of_lane[lane] = Integer(1) << lane;
+    return ((Mask{} + Integer(bits)) & bit_of_lane) != 0;
+}
+
+inline double sum_lanes(Vector v, Mask valid) {
+    double sum = 0;
+    for (int lane = 0; lane < kLanes; ++lane) sum += valid[lane] ? double(v[lane]) : 0.0;
+    return sum;
+}
+
+// The sums over the lanes of kLanes vectors at once: a tree in which each level halves the vectors and adds neighbours.
+template <int DISTANCE, size_t... LANE>
+inline Vector add_neighbours(Vector a, Vector b, std::index_sequence<LANE...>) {
+    return __builtin_shufflevector(a, b, ((LANE & DISTANCE) ? LANE - DISTANCE + kLanes : LANE)...) +
+           __builtin_shufflevector(a, b, ((LANE & DISTANCE) ? LANE + kLanes : LANE + DISTANCE)...);
+}
+
+template <int DISTANCE = 1>
+inline Vector sum_each(const Vector* v) {
+    if constexpr (DISTANCE == kLanes) {
+        return v[0];
+    } else {
+        Vector halves[kLanes / 2 / DISTANCE];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes / 2 / DISTANCE; ++i)
+            halves[i] = add_neighbours<DISTANCE>(v[2 * i], v[2 * i + 1], std::make_index_sequence<kLanes>());
+        return sum_each<DISTANCE * 2>(halves);
+    }
+}
+
+// exp to 2 units in the last place: 2^n times the Taylor series of the rest, |rest| <= ln(2) / 2.
+inline Vector exponential(Vector x) {
+    if constexpr (sizeof(Scalar) == 8) {
+        for (int lane = 0; lane < kLanes; ++lane) x[lane] = std::exp(x[lane]);
+        return x;
+    } else {
+        const Vector zero{};
+        x = select(x > Scalar(88), zero + Scalar(88), x);
+        x = select(x < Scalar(-87), zero - Scalar(87), x);
+        const Scalar to_integer = 12582912;  // 1.5 * 2^23: adding it rounds
+        const Vector n = (x * Scalar(1.44269504088896341) + to_integer) - to_integer;
+        const Vector r = (x - n * Scalar(0.693359375)) + n * Scalar(2.12194440e-4);  // ln 2 in two parts
+        Vector p = zero + Scalar(1.0 / 5040);
+        for (double inverse : {1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1.0, 1.0}) p = p * r + Scalar(inverse);
+        const Mask exponent = (__builtin_convertvector(n, Mask) + 127) << 23;
+        Vector power;
+        std::memcpy(&power, &exponent, sizeof power);
+        return p * power;
+    }
+}
+
+// Call f(size, start) for tiles of at most MAX that cover N as evenly as can be; size is a compile-time constant.
+template <int N, int MAX, class F>
+inline void for_tiles(F&& f) {
+    constexpr int count = (N + MAX - 1) / MAX, base = N / count, larger = N % count;
+    if constexpr (larger > 0)
+        for (int tile = 0; tile < larger; ++tile) f(std::integral_constant<int, base + 1>(), tile * (base + 1));
+    for (int tile = 0; tile < count - larger; ++tile)
+        f(std::integral_constant<int, base>(), larger * (base + 1) + tile * base);
+}
+
+}  // namespace lenette
