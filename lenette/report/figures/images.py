@@ -1,0 +1,140 @@
+"""Figures made of images: the worst mistakes, the most doubtful, a sheet of samples with and without augmentation."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from lenette import augment, training
+from lenette.data import Dataset
+from lenette.errors import RunError
+from lenette.plan import Plan
+from lenette.recipes import Recipe
+from lenette.report.style import bare, new, styled
+from lenette.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@styled
+def worst(run: Run, dataset: Dataset | None = None, number: int = 20) -> "Figure":
+    """Draw the mistakes of which the network was surest, the surest first: "true > predicted, probability".
+
+    Args:
+        dataset: the images; without it those that the run evaluates each epoch.
+    """
+    dataset = dataset or evaluated_images(run)
+    probabilities = run.predict(dataset.images)
+    return _sheet(dataset, probabilities, worst_mistakes(probabilities, dataset.labels)[:number], "Surest mistakes")
+
+
+@styled
+def doubtful(run: Run, dataset: Dataset | None = None, number: int = 20) -> "Figure":
+    """Draw the images, right or wrong, whose two likeliest classes are nearest to each other; arguments as `worst`."""
+    dataset = dataset or evaluated_images(run)
+    probabilities = run.predict(dataset.images)
+    return _sheet(dataset, probabilities, most_doubtful(probabilities)[:number], "Most doubtful images")
+
+
+@styled
+def samples(dataset: Dataset, recipe: Recipe | None = None, seed: int = 0, number: int = 12) -> "Figure":
+    """Draw the first images of a data set; below each, where a recipe is given, itself as four epochs would see it.
+
+    The changes are the plan's own for that seed, as an engine that trains on the data set makes them.
+    """
+    indices = torch.arange(min(number, len(dataset)))
+    rows = [dataset.images[indices].float() / 255]
+    labels = ["as it is"]
+    if recipe is not None:
+        plan = Plan(recipe, seed, len(dataset), (dataset.images.shape[2], dataset.images.shape[3]))
+        epochs = range(min(4, recipe.epochs))
+        rows += [augmented(plan, dataset.images, epoch, indices) for epoch in epochs]
+        labels += [f"epoch {epoch + 1}" for epoch in epochs]
+    figure, grid = new(0.62 * len(indices) + 0.9, 0.64 * len(rows) + 0.6, rows=len(rows), columns=len(indices),
+                       squeeze=False)  # fmt: skip
+    for row, images, label in zip(grid, rows, labels, strict=True):
+        for axes, image in zip(row, images, strict=True):
+            show(axes, image)
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center")
+    for axes, index in zip(grid[0], indices, strict=True):
+        axes.set_title(dataset.classes[int(dataset.labels[index])], loc="center", fontsize=9, fontweight="normal")
+    return figure
+
+
+def augmented(plan: Plan, images: torch.Tensor, epoch: int, indices: torch.Tensor) -> torch.Tensor:
+    """Return the images of those indices as training sees them in the epoch: float32 [len(indices), C, H, W] in [0, 1].
+
+    Args:
+        images: uint8 [N, C, H, W], all that the plan is for.
+    """
+    place = torch.empty(plan.num_images, dtype=torch.int64)
+    place[plan.order(epoch)] = torch.arange(plan.num_images)
+    changed = images[indices].float() / 255
+    for numbers, change in (
+        (plan.warps(epoch), augment.warp),
+        (plan.jitters(epoch), augment.jitter),
+        (plan.erasures(epoch), augment.erase),
+    ):
+        if numbers is not None:
+            changed = change(changed, numbers[place[indices]])
+    return changed
+
+
+def evaluated_images(run: Run) -> Dataset:
+    """Return the very images that the run evaluates each epoch.
+
+    Raises:
+        DataError: the data set is not where it was.
+        RunError: the run evaluates none, or the images there are others.
+    """
+    about = run.about["data"]
+    dataset = training.datasets(run.recipe, about["folder"])[1]
+    if dataset is None:
+        raise RunError(f"run {run.id} evaluates no images but those it is trained on")
+    if dataset.digest != about["digest"][1]:
+        raise RunError(f"the {dataset.part} images of '{dataset.name}' are no longer those that run {run.id} saw")
+    return dataset
+
+
+def worst_mistakes(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the indices int64 of the images that are taken for another class, the surest mistake first."""
+    confidence, predicted = probabilities.max(dim=1)
+    wrong = (predicted != labels).nonzero()[:, 0]
+    return wrong[confidence[wrong].argsort(descending=True, stable=True)]
+
+
+def most_doubtful(probabilities: torch.Tensor) -> torch.Tensor:
+    """Return the indices int64 of all images, the one whose two likeliest classes are nearest to each other first."""
+    first, second = probabilities.topk(2, dim=1).values.T
+    return (first - second).argsort(stable=True)
+
+
+def show(axes: "Axes", image: torch.Tensor) -> None:
+    """Draw an image float [C, H, W] in [0, 1], one of a single channel as ink on paper."""
+    bare(axes)
+    if len(image) == 1:
+        axes.imshow(1 - image[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        axes.imshow(image[:3].permute(1, 2, 0).clamp(0, 1), interpolation="nearest")
+
+
+def _sheet(
+    dataset: Dataset, probabilities: torch.Tensor, indices: Sequence[int] | torch.Tensor, title: str
+) -> "Figure":
+    columns = 5
+    rows = max(1, math.ceil(len(indices) / columns))
+    figure, grid = new(1.05 * columns, 1.3 * rows + 0.4, rows=rows, columns=columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, index in zip(grid.flat, indices, strict=False):
+        probability, predicted = probabilities[index].max(dim=0)
+        true = dataset.classes[int(dataset.labels[index])]
+        axes.set_axis_on()
+        show(axes, dataset.images[index].float() / 255)
+        axes.set_title(f"{true} > {dataset.classes[int(predicted)]}", loc="center", fontsize=9)
+        axes.set_xlabel(f"{100 * probability:.1f} %", fontsize=8)
+    figure.suptitle(f"{title}: true > predicted, probability", x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return figure

@@ -1,0 +1,139 @@
+"""The page of one run: a single HTML file that needs nothing else."""
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lenette import files
+from lenette.errors import LenetteError
+from lenette.report import figures, words
+from lenette.report.facts import facts, layers
+from lenette.report.figures.images import evaluated_images, most_doubtful, worst_mistakes
+from lenette.report.style import BLUE, GREY, INK, RULE, VERMILLION, to_svg
+from lenette.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = Path(__file__).with_name("report.html")
+NUM_WORST, NUM_DOUBTFUL = 20, 10
+# The page's own variables take the place of these inks, so that a figure follows light and dark.
+INKS = {INK: "ink", GREY: "muted", RULE: "rule", BLUE: "blue", VERMILLION: "vermillion"}
+
+
+def page(run: Run) -> str:
+    """Return the run's report as one HTML file without any outside reference."""
+    from jinja2 import Environment, StrictUndefined
+
+    known = facts(run)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {name: getattr(words, name) for name in ("percent", "points", "number", "duration")}
+    environment.filters |= {"bytes": _bytes, "side": _side}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        known=known,
+        words=words,
+        pictures=_pictures(run, known),
+        images=_images(run) if known["result"] else {"why_not": "", "worst": [], "doubtful": []},
+        layers=layers(run),
+        recipe=run.recipe.values("what", "training", "augmentation"),
+    )
+
+
+def write(run: Run, path: Path | None = None) -> Path:
+    """Write the page to `path`, or as report.html into the run's folder, and return where it is."""
+    path = path or run.folder / "report.html"
+    files.write_text(path, page(run))
+    return path
+
+
+def _pictures(run: Run, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures that the run has, as inline SVG by name."""
+    label = f"{known['model']} on {known['dataset']['description']}"
+    drawn: dict[str, Any] = {}
+    if known["last"]:
+        drawn["error"] = inline(figures.error(run), "error", f"Line chart of the error against the epoch, {label}")
+        drawn["loss"] = inline(figures.loss(run), "loss", f"Line chart of the loss against the epoch, {label}")
+    drawn["rate"] = inline(figures.learning_rate(run), "rate", "Line chart of the learning rate against the epoch")
+    if known["result"]:
+        found = known["result"]
+        text = f"Confusion matrix: {found['num_errors']:,} mistakes in {found['num_images']:,} images"
+        drawn["confusion"] = inline(figures.confusion(run), "confusion", text)
+        drawn["classes"] = inline(figures.per_class(run), "classes", "Error of each class with its interval")
+        text = f"Reliability diagram; expected calibration error {words.percent(found['calibration_error'])}"
+        drawn["calibration"] = inline(figures.calibration(run), "calibration", text)
+    return drawn
+
+
+def inline(figure: "Figure", name: str, label: str) -> Any:
+    """Return a figure as <svg> for a page: with a label for those who can't see it, ids of its own, the page's inks."""
+    from markupsafe import Markup, escape
+
+    svg = to_svg(figure)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
+    for ink, variable in INKS.items():
+        svg = svg.replace(ink, f"var(--{variable}, {ink})")
+    svg = re.sub(r"'DejaVu Sans'", "inherit", svg)
+    width = re.search(r'viewBox="0 0 ([\d.]+)', svg)
+    style = f"max-width:{float(width[1]) * 1.45:.0f}px" if width else ""
+    opening = f'<svg role="img" aria-label="{escape(label)}" style="{style}"'
+    return Markup(re.sub(r'^<svg( width="[^"]*"| height="[^"]*")*', opening, _without_size(svg)))
+
+
+def _without_size(svg: str) -> str:
+    head, rest = svg.split(">", 1)
+    return re.sub(r' (width|height|version|xmlns[:a-z]*)="[^"]*"', "", head) + ">" + rest
+
+
+def _images(run: Run) -> dict[str, Any]:
+    """Return the worst and the most doubtful images as tiles, or why there are none."""
+    try:
+        dataset = evaluated_images(run)
+        probabilities = run.predict(dataset.images)
+    except LenetteError as error:
+        return {"why_not": str(error), "worst": [], "doubtful": []}
+
+    def tile(index: int) -> dict[str, Any]:
+        probability, predicted = probabilities[index].max(dim=0)
+        true = int(dataset.labels[index])
+        return {
+            "source": data_uri(dataset.images[index]),
+            "index": index,
+            "true": dataset.classes[true],
+            "predicted": dataset.classes[int(predicted)],
+            "probability": probability.item(),
+            "second": dataset.classes[int(probabilities[index].topk(2).indices[1])],
+            "second_probability": probabilities[index].topk(2).values[1].item(),
+        }
+
+    worst = worst_mistakes(probabilities, dataset.labels)[:NUM_WORST].tolist()
+    doubtful = most_doubtful(probabilities)[:NUM_DOUBTFUL].tolist()
+    return {"why_not": "", "worst": [tile(index) for index in worst], "doubtful": [tile(index) for index in doubtful]}
+
+
+def data_uri(image: torch.Tensor) -> str:
+    """Return an image uint8 [C, H, W] as the data URI of a PNG, one of a single channel as ink on paper."""
+    from PIL import Image
+
+    pixels = (255 - image[0]).numpy() if len(image) == 1 else image[:3].permute(1, 2, 0).contiguous().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:.2f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
+
+
+def _side(shape: list[int] | int | None) -> str:
+    if shape is None:
+        return "–"
+    return "×".join(map(str, shape)) if isinstance(shape, list) else str(shape)
