@@ -10,9 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from lenette import data
 from lenette.data import catalogue, optdigits
+
+# A busy machine is no failure.
+settings.register_profile("lenette", deadline=None)
+settings.load_profile("lenette")
 
 
 @pytest.fixture(scope="session", autouse=True)
