@@ -32,9 +32,9 @@ SOURCE = "network.py"
 MILESTONES = (0.98, 0.99, 0.994)
 
 
-def key_of(recipe: Recipe, seed: int, data_digest: list[str], build: dict[str, Any], threads: int) -> str:
+def key_of(recipe: Recipe, seed: int, data_digest: list[str], build: dict[str, Any]) -> str:
     """Return the digest (hex) of all that decides a run's bits: the same key is the same run."""
-    decides = [recipe.digest, models.source_digest(recipe.model), seed, data_digest, build, threads, recipe.max_seconds]
+    decides = [recipe.digest, models.source_digest(recipe.model), seed, data_digest, build, recipe.max_seconds]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

@@ -130,11 +130,11 @@ def prepare(
     parameters = check_budget(recipe, network)
     device = engines.choose_device(device)
     engine, reason = engines.choose(engine, network, recipe, device)
-    threads = threads or torch.get_num_threads()
+    threads = threads or engines.DEFAULT_THREADS
     trainer = engines.ENGINES[engine].Engine(network, plan, images, device=device, threads=threads)
     digests = [images.digest, evaluated.digest if evaluated else ""]
     about = {
-        "key": runs.key_of(recipe, seed, digests, trainer.build, threads),
+        "key": runs.key_of(recipe, seed, digests, trainer.build),
         "seed": seed,
         "engine": engine,
         "engine_reason": reason,

@@ -9,6 +9,9 @@ from lenette.engines import reference
 from lenette.errors import LenetteError, nearest
 from lenette.recipes import Recipe
 
+# What torch takes: OMP_NUM_THREADS, or the physical cores. Asked for before an engine sets another number.
+DEFAULT_THREADS = torch.get_num_threads()
+
 ENGINES: dict[str, Any] = {"reference": reference}
 
 

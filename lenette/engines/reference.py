@@ -41,6 +41,7 @@ class Engine:
 
     def __init__(self, model: nn.Module, plan: Plan, dataset: Dataset, device: str = "cpu", threads: int = 1) -> None:
         torch.set_num_threads(threads)
+        self.threads = threads
         self.plan = plan
         self.step = 0
         self.num_masks = 0
@@ -50,7 +51,7 @@ class Engine:
         self.labels = dataset.labels.to(self.device)
         self.mean, self.std = dataset.mean, dataset.std
         self.rates = plan.rates().tolist()
-        self.optimizer = _optimizer(self.model, plan.recipe)
+        self.optimizer = make_optimizer(self.model, plan.recipe)
         self.decays = plan.ema_decays()
         self.averaged = None if self.decays is None else copy.deepcopy(self.model)
         _swap_dropout(self.model, self)
@@ -150,13 +151,14 @@ class Engine:
 
     @property
     def build(self) -> dict[str, Any]:
-        """What decides the bits, together with the number of threads."""
+        """What decides the bits."""
         return {
             "engine": "reference",
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "processor": platform.machine(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "threads": self.threads,
         }
 
     def _average(self) -> None:
@@ -172,7 +174,8 @@ class Engine:
                     value.copy_(here[key])
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimiser that the recipe names, over the parameters to train."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
