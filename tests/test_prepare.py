@@ -111,7 +111,7 @@ def test_follows_exif_orientation(tmp_path, reference, orientation):
 
 
 def test_noise_and_dust_of_a_photograph_are_taken_off(tmp_path, reference):
-    noise = np.random.default_rng(0).normal(0, 6, (400, 300))
+    noise = np.random.default_rng(0).normal(0, 14, (400, 300))
     photograph = np.asarray(draw(ink=70, ground=190), dtype=float) + noise
     photograph[20:24, 270:274] = 60
     image = prepared(tmp_path, Image.fromarray(np.clip(photograph, 0, 255).astype(np.uint8)), "digit.jpg")
