@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +11,7 @@ from typing import Any
 from lenette.errors import RecipeError, nearest
 
 REQUIRED = object()
+LARGEST = 1e18  # of any field: what is beyond is a slip, or infinite
 
 
 def _field(
@@ -20,8 +20,8 @@ def _field(
     *,
     group: str = "training",
     choices: tuple[str, ...] = (),
-    low: float = -math.inf,
-    high: float = math.inf,
+    low: float = 0,
+    high: float = LARGEST,
     used_by: tuple[str, Any] | None = None,
 ) -> Any:
     """Describe one field; `low` and `high` are inclusive.
@@ -226,7 +226,8 @@ class Recipe:
     def but(self, **changes: Any) -> "Recipe":
         """Return this recipe with the given fields changed.
 
-        Fields that hang on a changed one (`step_epochs` on `schedule`) go back to their defaults unless given.
+        Fields that hang on a changed choice (`step_epochs` on `schedule`), or on a number that is now 0, go back to
+        their defaults unless given.
 
         Raises:
             RecipeError: a field is unknown or its value won't do.
@@ -235,8 +236,9 @@ class Recipe:
         _refuse_unknown(changes)
         kept = {}
         for f in fields(self):
-            used_by = f.metadata["used_by"]
-            if not (used_by and used_by[0] in changes and changes[used_by[0]] != getattr(self, used_by[0])):
+            parent, defaults = f.metadata["used_by"] or ("", None)
+            is_choice = isinstance(defaults, dict)
+            if parent not in changes or (changes[parent] == getattr(self, parent) if is_choice else changes[parent]):
                 kept[f.name] = getattr(self, f.name)
         return Recipe(**{**kept, **changes})
 
@@ -338,7 +340,6 @@ def _checked(f: Any, value: Any) -> Any:
     if f.type in (int, float):
         if not number(value, f.type):
             raise refuse(f"must be {kind}")
-        value = f.type(value)
     elif f.type in (str, bool):
         if not isinstance(value, f.type):
             raise refuse(f"must be {kind}")
@@ -351,9 +352,6 @@ def _checked(f: Any, value: Any) -> Any:
     if f.type in (str, bool):
         return value
     for item in value if isinstance(value, tuple) else (value,):
-        if not about["low"] <= item <= about["high"] or not math.isfinite(item):
-            bounds = f"at least {about['low']:g}" + (
-                f" and at most {about['high']:g}" if about["high"] < math.inf else ""
-            )
-            raise refuse(f"must be {bounds}")
-    return value
+        if not about["low"] <= item <= about["high"]:
+            raise refuse(f"must be at least {about['low']:g} and at most {about['high']:g}")
+    return float(value) if f.type is float else value
