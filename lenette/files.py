@@ -33,16 +33,29 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write the value as JSON at once or not at all; a figure that isn't finite becomes null."""
-    write_text(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
+    """Write the value as JSON at once or not at all; a figure that isn't finite becomes null.
+
+    Each field is a line, and so is each list of plain values, so that a change shows where it is.
+    """
+    write_text(path, _laid_out(finite(value)) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
+def finite(value: Any) -> Any:
+    """Return the value as JSON can hold it: None for what isn't finite, since JSON knows neither NaN nor infinity."""
     if isinstance(value, float) and value - value != 0:
         return None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
+
+
+def _laid_out(value: Any, margin: str = "") -> str:
+    inner = margin + " "
+    if isinstance(value, dict) and value:
+        lines = [f"{inner}{json.dumps(key)}: {_laid_out(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{margin}}}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return "[\n" + ",\n".join(inner + _laid_out(item, inner) for item in value) + f"\n{margin}]"
+    return json.dumps(value, allow_nan=False)

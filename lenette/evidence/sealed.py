@@ -1,13 +1,16 @@
 """The one function that opens the test set of a sealed run, and writes down that it did."""
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lenette import data
 from lenette.errors import SealedError
+from lenette.evidence import weights
+from lenette.files import finite
 from lenette.metrics import evaluate
 from lenette.runs import Run
 from lenette.stats import accuracy_interval
@@ -35,23 +38,53 @@ def open_test(
         SealedError: the images don't fit the run.
     """
     images = data.load(dataset or run.recipe.dataset, part, folder or run.about["data"]["folder"])
-    require_same_kind(run, images)
-    result = evaluate(run.logits(images.images), images.labels)
-    weights = hashlib.sha256((run.folder / "model.safetensors").read_bytes()).hexdigest()
-    opening = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "dataset": images.name,
-        "part": part,
-        "weights": weights,
-        **{name: result[name] for name in ("accuracy", "loss", "num_images")},
-    }
-    with (run.folder / RECORD).open("a", encoding="utf-8") as record:
-        record.write(json.dumps(opening) + "\n")
+    result, _ = _open(run, images)
     return {**result, "opening": len(openings(run))}
 
 
+def opened_once(run: Run, images: data.Dataset) -> dict[str, Any]:
+    """Return the record of the opening of these images for these weights; they are opened where there is none yet.
+
+    Raises:
+        RunError: the run has not ended.
+        SealedError: the images don't fit the run.
+    """
+    same = {"digest": images.digest, "weights": weights.digest(weights.read(run.folder / "model.safetensors"))}
+    for opening in openings(run):
+        if all(opening.get(name) == value for name, value in same.items()):
+            return opening
+    return _open(run, images)[1]
+
+
+def _open(run: Run, images: data.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the weights are worth on the images, and the line that was added to the record."""
+    require_same_kind(run, images)
+    logits = run.logits(images.images)
+    result = evaluate(logits, images.labels)
+    opening = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "dataset": images.name,
+        "part": images.part,
+        "digest": images.digest,
+        "weights": weights.digest(weights.read(run.folder / "model.safetensors")),
+        **{name: result[name] for name in ("accuracy", "loss", "num_images")},
+        "wrong": wrong(logits, images.labels),
+    }
+    with (run.folder / RECORD).open("a", encoding="utf-8") as record:
+        record.write(json.dumps(finite(opening), allow_nan=False) + "\n")
+    return result, opening
+
+
+def wrong(logits: torch.Tensor, labels: torch.Tensor) -> list[int]:
+    """Return which of the images are classified wrongly: ascending indices, for logits [N, classes], labels [N]."""
+    return (logits.argmax(dim=1) != labels).nonzero().flatten().tolist()
+
+
 def openings(run: Run) -> list[dict[str, Any]]:
-    """Return the record of all openings: time, dataset, part, weights (digest), accuracy, loss, num_images."""
+    """Return the record of all openings, each with what was opened (time, dataset, part, digest) and what it showed.
+
+    The latter is weights (digest), accuracy, loss, num_images, and wrong (indices of the images).
+    """
     path = run.folder / RECORD
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
