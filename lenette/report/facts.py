@@ -112,7 +112,7 @@ def best_epoch(lines: list[dict[str, Any]], part: str | None) -> dict[str, Any] 
 
 
 def budget(run: Run, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return {name, limit, measured, met} for each budget that the recipe names; met is None where nothing is measured.
+    """Return {name, limit, measured, met, cut} for each budget of the recipe; met is None where nothing is measured.
 
     A run that was cut at max_seconds did what the budget asked, though its last steps ended a little later.
     """
@@ -127,8 +127,9 @@ def budget(run: Run, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for name, value in measured.items():
         limit = getattr(recipe, name)
         if limit:
-            met = None if value is None else value <= limit or (name == "max_seconds" and run.status == "cut")
-            rows.append({"name": name, "limit": limit, "measured": value, "met": met})
+            cut = name == "max_seconds" and run.status == "cut"
+            met = None if value is None else cut or value <= limit
+            rows.append({"name": name, "limit": limit, "measured": value, "met": met, "cut": cut})
     return rows
 
 

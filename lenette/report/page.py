@@ -36,7 +36,7 @@ def page(run: Run) -> str:
     environment.filters |= {name: getattr(words, name) for name in ("percent", "points", "number", "duration")}
     environment.filters |= {"bytes": _bytes, "side": _side}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    text = template.render(
         known=known,
         words=words,
         pictures=_pictures(run, known),
@@ -44,6 +44,7 @@ def page(run: Run) -> str:
         layers=layers(run),
         recipe=run.recipe.values("what", "training", "augmentation"),
     )
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def write(run: Run, path: Path | None = None) -> Path:

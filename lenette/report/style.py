@@ -35,9 +35,10 @@ SERIES: tuple[dict[str, Any], ...] = tuple(
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
+    "axes.facecolor": "none",
     "axes.grid": True,
     "axes.labelcolor": INK,
-    "axes.labelsize": 9,
+    "axes.labelsize": 9.5,
     "axes.linewidth": 0.8,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -48,10 +49,10 @@ RC: dict[Any, Any] = {
     "figure.dpi": 110,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so that a figure is the same everywhere
-    "font.size": 9,
+    "font.size": 9.5,
     "grid.color": RULE,
     "grid.linewidth": 0.6,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 9,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
@@ -61,10 +62,10 @@ RC: dict[Any, Any] = {
     "text.color": INK,
     "xtick.color": GREY,
     "xtick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
+    "xtick.labelsize": 9,
     "ytick.color": GREY,
     "ytick.labelcolor": INK,
-    "ytick.labelsize": 8.5,
+    "ytick.labelsize": 9,
 }
 
 
@@ -81,7 +82,7 @@ def styled(draw: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
     return wrapped
 
 
-def new(width: float = 5.2, height: float = 3.2, **layout: Any) -> tuple["Figure", Any]:
+def new(width: float = 4.8, height: float = 3.1, **layout: Any) -> tuple["Figure", Any]:
     """Return a Figure of that size in inches, tied to no window, and its axes (an array where rows or columns ask)."""
     from matplotlib.figure import Figure
 

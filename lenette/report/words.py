@@ -172,7 +172,7 @@ def sealed(known: Facts) -> list[str]:
 def budget(row: dict[str, Any]) -> str:
     """Return one line of the budget."""
     name, noun = row["name"], BUDGETS[row["name"]][0]
-    return f"{amount(name, row['measured'])} of at most {amount(name, row['limit'])} {noun}: {verdict(row['met'])}"
+    return f"{amount(name, row['measured'])} of at most {amount(name, row['limit'])} {noun}: {verdict(row)}"
 
 
 def amount(name: str, value: float | None) -> str:
@@ -180,9 +180,11 @@ def amount(name: str, value: float | None) -> str:
     return "not measured" if value is None else BUDGETS[name][1].format(value)
 
 
-def verdict(met: bool | None) -> str:
+def verdict(row: dict[str, Any]) -> str:
     """Return whether a budget was met."""
-    return {True: "met", False: "exceeded", None: "not known"}[met]
+    return (
+        "met, the run was cut there" if row["cut"] else {True: "met", False: "exceeded", None: "not known"}[row["met"]]
+    )
 
 
 def claim(row: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from lenette.report.figures.curves import curves, error, error_band, learning_rate, loss
 from lenette.report.figures.images import doubtful, samples, worst
 from lenette.report.figures.judgement import calibration, confusion, per_class
+from lenette.report.figures.network import feature_maps, filters, grad_cam
 from lenette.report.style import save, to_svg
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "doubtful",
     "error",
     "error_band",
+    "feature_maps",
+    "filters",
+    "grad_cam",
     "learning_rate",
     "loss",
     "per_class",

@@ -82,6 +82,7 @@ def error_band(runs: Sequence[Run] | Mapping[str, Sequence[Run]], quantity: str 
         columns = [[table[row][1] for table in tables] for row in range(shortest)]
         if quantity == "accuracy":
             columns = [[100 * (1 - value) for value in column] for column in columns]
+            columns = [[max(value, _half_an_image(group[0])) for value in column] for column in columns]
         means = [sum(column) / len(column) for column in columns]
         name = f"{label}: " if label else ""
         axes.fill_between(
@@ -109,14 +110,18 @@ def _loss(axes: "Axes", run: Run) -> None:
 
 
 def _error(axes: "Axes", run: Run) -> None:
-    half_an_image = 50 / run.about["data"]["num_images"]
     for label, name, style in _series(run, "accuracy"):
-        table = [(epoch, max(100 * (1 - value), half_an_image)) for epoch, value in _values(run, name)]
+        table = [(epoch, max(100 * (1 - value), _half_an_image(run))) for epoch, value in _values(run, name)]
         axes.plot(*zip(*table, strict=True), label=label, **style)
     axes.set_ylabel("error (%)")
     axes.set_title("Error, logarithmic")
     _percent_axis(axes)
     _epoch_axis(axes)
+
+
+def _half_an_image(run: Run) -> float:
+    """Return the error in per cent at which no error at all is drawn, since a logarithmic scale has no zero."""
+    return 50 / run.about["data"]["num_images"]
 
 
 def _series(run: Run, quantity: str) -> list[tuple[str, str, dict[str, Any]]]:

@@ -28,7 +28,11 @@ def worst(run: Run, dataset: Dataset | None = None, number: int = 20) -> "Figure
     """
     dataset = dataset or evaluated_images(run)
     probabilities = run.predict(dataset.images)
-    return _sheet(dataset, probabilities, worst_mistakes(probabilities, dataset.labels)[:number], "Surest mistakes")
+    captions, indices = [], worst_mistakes(probabilities, dataset.labels)[:number].tolist()
+    for index in indices:
+        probability, predicted = probabilities[index].max(dim=0)
+        captions.append(f"{_true(dataset, index)} > {dataset.classes[int(predicted)]}\n{100 * probability:.1f} %")
+    return _sheet(dataset, indices, captions, "Surest mistakes: true > predicted")
 
 
 @styled
@@ -36,7 +40,12 @@ def doubtful(run: Run, dataset: Dataset | None = None, number: int = 20) -> "Fig
     """Draw the images, right or wrong, whose two likeliest classes are nearest to each other; arguments as `worst`."""
     dataset = dataset or evaluated_images(run)
     probabilities = run.predict(dataset.images)
-    return _sheet(dataset, probabilities, most_doubtful(probabilities)[:number], "Most doubtful images")
+    captions, indices = [], most_doubtful(probabilities)[:number].tolist()
+    for index in indices:
+        (first, second), likeliest = probabilities[index].topk(2)
+        names = " or ".join(dataset.classes[int(label)] for label in likeliest)
+        captions.append(f"{_true(dataset, index)} > {names}\n{100 * first:.1f}, {100 * second:.1f} %")
+    return _sheet(dataset, indices, captions, "Most doubtful images: true > likeliest two")
 
 
 @styled
@@ -121,20 +130,19 @@ def show(axes: "Axes", image: torch.Tensor) -> None:
         axes.imshow(image[:3].permute(1, 2, 0).clamp(0, 1), interpolation="nearest")
 
 
-def _sheet(
-    dataset: Dataset, probabilities: torch.Tensor, indices: Sequence[int] | torch.Tensor, title: str
-) -> "Figure":
+def _true(dataset: Dataset, index: int) -> str:
+    return dataset.classes[int(dataset.labels[index])]
+
+
+def _sheet(dataset: Dataset, indices: Sequence[int], captions: Sequence[str], title: str) -> "Figure":
     columns = 5
     rows = max(1, math.ceil(len(indices) / columns))
-    figure, grid = new(1.05 * columns, 1.3 * rows + 0.4, rows=rows, columns=columns, squeeze=False)
+    figure, grid = new(1.05 * columns, 1.35 * rows + 0.4, rows=rows, columns=columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, index in zip(grid.flat, indices, strict=False):
-        probability, predicted = probabilities[index].max(dim=0)
-        true = dataset.classes[int(dataset.labels[index])]
+    for axes, index, caption in zip(grid.flat, indices, captions, strict=False):
         axes.set_axis_on()
         show(axes, dataset.images[index].float() / 255)
-        axes.set_title(f"{true} > {dataset.classes[int(predicted)]}", loc="center", fontsize=9)
-        axes.set_xlabel(f"{100 * probability:.1f} %", fontsize=8)
-    figure.suptitle(f"{title}: true > predicted, probability", x=0.01, ha="left", fontsize=10, fontweight="bold")
+        axes.set_title(caption, loc="center", fontsize=9, fontweight="normal")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return figure

@@ -59,7 +59,7 @@ def per_class(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     """Draw each class's error in per cent with its 95 % Wilson interval; arguments as in `confusion`."""
     found, names, where = _of(result, classes)
     counts = found["confusion"]
-    figure, axes = new(4.9, min(12.0, 1.1 + 0.27 * len(names)))
+    figure, axes = new(4.8, min(12.0, 1.1 + 0.27 * len(names)))
     for place, row in enumerate(counts):
         total = sum(row)
         if not total:
@@ -86,7 +86,7 @@ def calibration(result: Run | dict[str, Any]) -> "Figure":
     Whiskers are 95 % Wilson intervals; the bins are those of Guo et al., arXiv:1706.04599. `result` as in `confusion`.
     """
     found, _, where = _of(result, None)
-    figure, (axes, below) = new(4.9, 4.4, rows=2, sharex=True, height_ratios=[3, 1])
+    figure, (axes, below) = new(4.8, 4.4, rows=2, sharex=True, height_ratios=[3, 1])
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
     for place, bin in enumerate(found["calibration"]):
         total = bin["num_images"]
@@ -99,7 +99,7 @@ def calibration(result: Run | dict[str, Any]) -> "Figure":
         below.plot([bin["confidence"]] * 2, [0.5, total], color=BLUE, linewidth=5, solid_capstyle="butt")
     axes.set(ylabel="accuracy", ylim=(-0.02, 1.03), xlim=(0, 1.02))
     axes.set_title(f"Calibration error {100 * found['calibration_error']:.2f} %{',' if where else ''}{where} images")
-    axes.legend(loc="upper left")
+    axes.legend()
     below.set(xlabel="confidence", ylabel="images", yscale="log", ylim=(0.5, None))
     return figure
 
