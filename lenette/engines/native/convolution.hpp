@@ -13,6 +13,7 @@ class Convolution : public Operation {
     // The padded input; and the output's gradient, spread by the stride and padded, so that the input's gradient is
     // a plain convolution of it with the flipped kernels.
     static constexpr int XH = H + 2 * PH, XW = W + 2 * PW, DH = H + KH - 1, DW = W + KW - 1;
+    static constexpr int kXRow = CI * XW, kDRow = CO * DW;
     static constexpr int kTop = KH - 1 - PH, kLeft = KW - 1 - PW;
     static_assert(kTop >= 0 && kLeft >= 0);
     // Few channels with many pixels, or many channels with few, whichever the registers hold.
@@ -65,9 +66,8 @@ public:
         int rows_read = 0;
         for (int h = 0; h < OH; ++h) {
             read_input(scratch, rows_read, h * STRIDE + KH);
-            convolve<CI, CO, kForwardChannels, OW, STRIDE>(x + h * STRIDE * XW, XH * XW, XW, forward_weights.data(),
-                                                           BIAS ? memory->parameters + bias : nullptr, y + h * OW,
-                                                           OH * OW);
+            convolve<CI, CO, kForwardChannels, OW, STRIDE>(x + h * STRIDE * kXRow, XW, forward_weights.data(),
+                                                           BIAS ? memory->parameters + bias : nullptr, y + h * CO * OW);
             tail->observe_row(scratch.block, h);
         }
     }
@@ -87,14 +87,14 @@ public:
         for (int h = 0; h < OH; h += kLines) {
             const int lines = at_most(kLines, OH - h);
             for (int i = h; i < h + lines; ++i)
-                tail->read_output_gradient_row(scratch.block, i, d + (kTop + i * STRIDE) * DW + kLeft, STRIDE, DH * DW);
+                tail->read_output_gradient_row(scratch.block, i, d + (kTop + i * STRIDE) * kDRow + kLeft, STRIDE, DW);
             read_input(scratch, rows_read, (h + lines - 1) * STRIDE + KH);
             add_weight_gradient(scratch.input.get(), d, gradients, h, lines);
             if (first) continue;
             const int ready = h + lines == OH ? H : at_most(H, (h + lines - 1) * STRIDE - PH + 1);
             for (; rows_written < ready; ++rows_written) {
-                convolve<CO, CI, kBackwardChannels, W, 1>(d + rows_written * DW, DH * DW, DW, backward_weights.data(),
-                                                          nullptr, scratch.row.get(), W);
+                convolve<CO, CI, kBackwardChannels, W, 1>(d + rows_written * kDRow, DW, backward_weights.data(), nullptr,
+                                                          scratch.row.get());
                 source->write_gradient_row(scratch.block, rows_written, scratch.row.get(), W);
             }
         }
@@ -105,37 +105,36 @@ private:
     // Have the padded input's rows up to, not including, `end`.
     void read_input(Scratch& scratch, int& row, int end) {
         for (; row < end; ++row) {
-            Vector* to = scratch.input.get() + row * XW;
-            const bool inside = row >= PH && row < PH + H;
-            if (inside) source->read_row(scratch.block, row - PH, to + PW, XH * XW);
-            if (PW == 0 && inside) continue;
-            for (int ci = 0; ci < CI; ++ci, to += XH * XW) {
-                std::fill_n(to, inside ? PW : XW, Vector{});
-                if (inside) std::fill_n(to + PW + W, PW, Vector{});
+            Vector* to = scratch.input.get() + row * kXRow;
+            if (row < PH || row >= PH + H) {
+                std::fill_n(to, kXRow, Vector{});
+                continue;
+            }
+            source->read_row(scratch.block, row - PH, to + PW, XW);
+            for (int ci = 0; ci < CI; ++ci, to += XW) {
+                std::fill_n(to, PW, Vector{});
+                std::fill_n(to + PW + W, PW, Vector{});
             }
         }
     }
 
     void clear_margins(Vector* d) {
-        for (int co = 0; co < CO; ++co, d += DH * DW) {
-            std::fill_n(d, kTop * DW, Vector{});
-            for (int h = kTop; h < kTop + OH; ++h) {
-                std::fill_n(d + h * DW, kLeft, Vector{});
-                std::fill_n(d + h * DW + kLeft + OW, DW - kLeft - OW, Vector{});
-            }
-            std::fill_n(d + (kTop + OH) * DW, (DH - kTop - OH) * DW, Vector{});
+        std::fill_n(d, kTop * kDRow, Vector{});
+        for (int row = kTop * CO; row < (kTop + OH) * CO; ++row) {
+            std::fill_n(d + row * DW, kLeft, Vector{});
+            std::fill_n(d + row * DW + kLeft + OW, DW - kLeft - OW, Vector{});
         }
+        std::fill_n(d + (kTop + OH) * kDRow, (DH - kTop - OH) * kDRow, Vector{});
     }
 
     // One row of output, WIDTH pixels of OUT channels.
     template <int IN, int OUT, int CHANNELS, int WIDTH, int STEP>
-    static void convolve(const Vector* x, long x_plane, long x_row, const Scalar* w, const Scalar* b, Vector* y,
-                         long y_plane) {
+    static void convolve(const Vector* x, long x_width, const Scalar* w, const Scalar* b, Vector* y) {
         for_tiles<WIDTH, kAccumulators / CHANNELS>([&](auto pixels, int column) {
             for_tiles<OUT, CHANNELS>([&](auto channels, int channel) {
-                output_tile<KH, KW, STEP, channels, pixels>(x + column * STEP, x_plane, x_row, IN,
+                output_tile<KH, KW, STEP, channels, pixels>(x + column * STEP, x_width, IN * x_width, IN,
                                                             w + size_t(channel) * IN * kTaps, b ? b + channel : nullptr,
-                                                            y + channel * y_plane + column, y_plane);
+                                                            y + channel * WIDTH + column, WIDTH);
             });
         });
     }
@@ -144,21 +143,21 @@ private:
         for_tiles<CI * KH, kWeightRows>([&](auto rows, int row) {
             const Vector* starts[rows];
             for (int i = 0; i < rows; ++i)
-                starts[i] = x + (row + i) / KH * (XH * XW) + ((row + i) % KH + h * STRIDE) * XW;
+                starts[i] = x + ((row + i) % KH + h * STRIDE) * kXRow + (row + i) / KH * XW;
             for_tiles<CO, kWeightChannelTile>([&](auto channels, int channel) {
-                weight_tile<rows, KW, channels>(starts, STRIDE * XW, STRIDE,
-                                                d + channel * DH * DW + (kTop + h * STRIDE) * DW + kLeft, DH * DW,
-                                                STRIDE * DW, STRIDE, lines, OW,
+                weight_tile<rows, KW, channels>(starts, STRIDE * kXRow, STRIDE,
+                                                d + (kTop + h * STRIDE) * kDRow + channel * DW + kLeft, DW,
+                                                STRIDE * kDRow, STRIDE, lines, OW,
                                                 gradients + weight + (channel * CI * KH + row) * KW, CI * kTaps);
             });
         });
     }
 
     void add_bias_gradient(const Vector* d, Scalar* gradients) {
-        for (int co = 0; co < CO; ++co, d += DH * DW) {
+        for (int co = 0; co < CO; ++co) {
             Vector sum{};
             for (int h = 0; h < OH; ++h)
-                for (int w = 0; w < OW; ++w) sum += d[(kTop + h * STRIDE) * DW + kLeft + w * STRIDE];
+                for (int w = 0; w < OW; ++w) sum += d[(kTop + h * STRIDE) * kDRow + co * DW + kLeft + w * STRIDE];
             gradients[bias + co] += Scalar(sum_lanes(sum, ~Mask{}));
         }
     }

@@ -102,7 +102,7 @@ public:
 
     void forward(Scratch& scratch) override {
         for (int row = 0; row < H; ++row) {
-            source->read_row(scratch.block, row, tail->output(scratch.block) + row * W, H * W);
+            source->read_row(scratch.block, row, tail->output(scratch.block) + row * C * W, W);
             tail->observe_row(scratch.block, row);
         }
     }

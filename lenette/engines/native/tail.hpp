@@ -57,9 +57,9 @@ public:
         if (!NORM || !batch->training) return;
         // Sums about the running mean, which is near enough to the mean that their difference loses nothing.
         const Scalar* centre = memory->buffers + norm.running_mean;
-        const Vector* from = output(block) + row * W;
+        const Vector* from = output(block) + row * C * W;
         Vector* sum = sums.get() + size_t(block) * C * 2;
-        for (int c = 0; c < C; ++c, from += kPlane, sum += 2) {
+        for (int c = 0; c < C; ++c, from += W, sum += 2) {
             Vector first = row ? sum[0] : Vector{}, second = row ? sum[1] : Vector{};
             for (int w = 0; w < W; ++w) {
                 const Vector v = from[w] - centre[c];
@@ -102,16 +102,18 @@ public:
 
     void write_gradient_row(int block, int row, const Vector* from, long plane) override {
         if constexpr (kTiling) {
-            route(block, row, from, plane, [&](int c, int i, Vector g, Sums& s) { write(block, c, i, g, s); });
+            route(block, row, from, plane, [&](int c, int h, int w, Vector g, Sums& s) { write(block, c, h, w, g, s); });
             if (NORM && row == PH - 1) add_lanes(block);
         } else {
             Vector* sum_of_windows = dz.get() + block * block_size;
             if (row == 0) std::fill_n(sum_of_windows, block_size, Vector{});
-            route(block, row, from, plane, [&](int c, int i, Vector g, Sums&) { sum_of_windows[c * kPlane + i] += g; });
+            route(block, row, from, plane,
+                  [&](int c, int h, int w, Vector g, Sums&) { sum_of_windows[index(c, h, w)] += g; });
             if (row < PH - 1) return;
             for (int c = 0; c < C; ++c) {
                 Sums s{};
-                for (int i = 0; i < kPlane; ++i) write(block, c, i, sum_of_windows[c * kPlane + i], s);
+                for (int h = 0; h < H; ++h)
+                    for (int w = 0; w < W; ++w) write(block, c, h, w, sum_of_windows[index(c, h, w)], s);
                 keep_sums(block, c, s);
             }
             if (NORM) add_lanes(block);
@@ -132,16 +134,14 @@ public:
     }
 
     void read_output_gradient_row(int block, int row, Vector* to, long step, long plane) override {
-        const size_t start = block * block_size + row * W;
-        const Mask valid = batch->valid(block);
+        const Vector *d = dz.get() + block * block_size + row * C * W, *from = output(block) + row * C * W;
         const bool partial = batch->partial(block);
-        for (int c = 0; c < C; ++c) {
-            const Vector *d = dz.get() + start + c * kPlane, *from = y.get() + start + c * kPlane;
-            for (int w = 0; w < W; ++w) {
-                Vector v = d[w];
-                if (NORM) v = v * scale[c] + (from[w] * gradient_slope[c] + gradient_shift[c]);
-                to[c * plane + w * step] = partial ? keep(valid, v) : v;
-            }
+        const Mask valid = batch->valid(block);
+        for (int c = 0; c < C; ++c, d += W, from += W, to += plane) {
+            for (int w = 0; w < W; ++w)
+                to[w * step] = NORM ? d[w] * scale[c] + (from[w] * gradient_slope[c] + gradient_shift[c]) : d[w];
+            if (!partial) continue;
+            for (int w = 0; w < W; ++w) to[w * step] = keep(valid, to[w * step]);
         }
     }
 
@@ -158,43 +158,44 @@ private:
 
     Vector normalise(int c, Vector v) const { return NORM ? v * scale[c] + shift[c] : v; }
 
+    static constexpr size_t index(int c, int h, int w) { return (size_t(h) * C + c) * W + w; }
+
     template <bool TRAINING>
-    Vector activated(int block, int c, int i) const {
-        const Vector a = activate(normalise(c, y[block * block_size + c * kPlane + i]));
-        return TRAINING && DROPOUT ? inner.apply(block, c * kPlane + i, a) : a;
+    Vector activated(int block, int c, int h, int w) const {
+        const Vector a = activate(normalise(c, y[block * block_size + index(c, h, w)]));
+        return TRAINING && DROPOUT ? inner.apply(block, (c * H + h) * W + w, a) : a;
     }
 
     template <bool TRAINING>
     void read(int block, int row, Vector* to, long plane) const {
-        for (int c = 0; c < C; ++c) {
+        for (int c = 0; c < C; ++c, to += plane) {
             for (int w = 0; w < PW; ++w) {
-                const int corner = row * POOL::sh * W + w * POOL::sw;
-                Vector v = activated<TRAINING>(block, c, corner);
+                Vector v = activated<TRAINING>(block, c, row * POOL::sh, w * POOL::sw);
                 for (int k = 1; k < kWindow; ++k) {
-                    const Vector next = activated<TRAINING>(block, c, corner + k / POOL::kw * W + k % POOL::kw);
+                    const Vector next = activated<TRAINING>(block, c, row * POOL::sh + k / POOL::kw, w * POOL::sw + k % POOL::kw);
                     v = POOL::kind == Pooling::average ? v + next : maximum(next, v);
                 }
                 if (POOL::kind == Pooling::average) v *= Scalar(1.0 / kWindow);
-                to[c * plane + w] = TRAINING && DROPOUT_AFTER ? outer.apply(block, (c * PH + row) * PW + w, v) : v;
+                to[w] = TRAINING && DROPOUT_AFTER ? outer.apply(block, (c * PH + row) * PW + w, v) : v;
             }
         }
     }
 
-    // Hand the gradient of one pooled row to f(channel, index in the plane, gradient, sums) of each source.
+    // Hand the gradient of one pooled row to f(channel, row, column, gradient, sums) of each source.
     template <class F>
     void route(int block, int row, const Vector* from, long plane, F f) {
-        for (int c = 0; c < C; ++c) {
+        for (int c = 0; c < C; ++c, from += plane) {
             Sums s{};
             if (NORM && kTiling && row) s = {sums[(size_t(block) * C + c) * 2], sums[(size_t(block) * C + c) * 2 + 1]};
-            for (int w = 0; w < PW; ++w) {
-                const int corner = row * POOL::sh * W + w * POOL::sw;
-                Vector g = from[c * plane + w];
-                if (DROPOUT_AFTER) g = outer.apply(block, (c * PH + row) * PW + w, g);
+            for (int column = 0; column < PW; ++column) {
+                const int h = row * POOL::sh, w = column * POOL::sw;
+                Vector g = from[column];
+                if (DROPOUT_AFTER) g = outer.apply(block, (c * PH + row) * PW + column, g);
                 if constexpr (POOL::kind == Pooling::maximum) {
-                    route_to_maximum(block, c, corner, g, s, f);
+                    route_to_maximum(block, c, h, w, g, s, f);
                 } else {
                     if (POOL::kind == Pooling::average) g *= Scalar(1.0 / kWindow);
-                    for (int k = 0; k < kWindow; ++k) f(c, corner + k / POOL::kw * W + k % POOL::kw, g, s);
+                    for (int k = 0; k < kWindow; ++k) f(c, h + k / POOL::kw, w + k % POOL::kw, g, s);
                 }
             }
             if constexpr (kTiling) {
@@ -206,38 +207,39 @@ private:
 
     // The first maximum of a window takes its gradient, as in PyTorch.
     template <class F>
-    void route_to_maximum(int block, int c, int corner, Vector g, Sums& s, F f) {
+    void route_to_maximum(int block, int c, int h, int w, Vector g, Sums& s, F f) {
         Vector values[kWindow], largest{};
         for (int k = 0; k < kWindow; ++k) {
-            values[k] = activated<true>(block, c, corner + k / POOL::kw * W + k % POOL::kw);
+            values[k] = activated<true>(block, c, h + k / POOL::kw, w + k % POOL::kw);
             largest = k ? maximum(values[k], largest) : values[k];
         }
         for (int k = 0; k < kWindow; ++k) {
             const Mask chosen = values[k] == largest;
-            f(c, corner + k / POOL::kw * W + k % POOL::kw, keep(chosen, g), s);
+            f(c, h + k / POOL::kw, w + k % POOL::kw, keep(chosen, g), s);
             g = select(chosen, Vector{}, g);
         }
     }
 
     // Pixels at the right and lower edge that no window reaches have no gradient.
     void clear_remainder(int block, int c, int row) {
-        Vector* plane = dz.get() + block * block_size + c * kPlane;
-        if (W > PW * POOL::kw)
-            for (int h = row * POOL::kh; h < (row + 1) * POOL::kh; ++h)
-                std::fill_n(plane + h * W + PW * POOL::kw, W - PW * POOL::kw, Vector{});
-        if (row == PH - 1) std::fill_n(plane + PH * POOL::kh * W, (H - PH * POOL::kh) * W, Vector{});
+        Vector* to = dz.get() + block * block_size;
+        for (int h = row * POOL::kh; h < (row + 1) * POOL::kh; ++h)
+            std::fill_n(to + index(c, h, PW * POOL::kw), W - PW * POOL::kw, Vector{});
+        if (row == PH - 1)
+            for (int h = PH * POOL::kh; h < H; ++h) std::fill_n(to + index(c, h, 0), W, Vector{});
     }
 
     // From the gradient of the activated output to the gradient of what the activation read, and batch-norm's sums.
-    void write(int block, int c, int i, Vector g, Sums& s) {
-        const Vector v = y[block * block_size + c * kPlane + i], z = normalise(c, v);
-        if (DROPOUT) g = inner.apply(block, c * kPlane + i, g);
+    void write(int block, int c, int h, int w, Vector g, Sums& s) {
+        const size_t i = block * block_size + index(c, h, w);
+        const Vector v = y[i], z = normalise(c, v);
+        if (DROPOUT) g = inner.apply(block, (c * H + h) * W + w, g);
         if constexpr (ACTIVATION == Activation::relu) g = keep(z > Vector{}, g);
         if constexpr (ACTIVATION == Activation::sigmoid) {
             const Vector a = activate(z);
             g = g * (a * (1 - a));
         }
-        dz[block * block_size + c * kPlane + i] = g;
+        dz[i] = g;
         if (NORM) {
             s.first += g;
             s.second += g * (v - means[c]);
