@@ -12,6 +12,7 @@ network.py            the source of a network of one's own, as it was
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -90,7 +91,10 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """One dict for each finished epoch."""
         path = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        try:
+            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        except ValueError as error:
+            raise RunError(f"can't read {path}: {error}") from error
 
     @property
     def final(self) -> dict[str, Any]:
@@ -137,13 +141,18 @@ class Run:
         """Return the network with its final weights, in evaluation mode.
 
         Raises:
-            RunError: the run has not ended.
+            RunError: the run has not ended, or its weights are damaged.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         self.final  # noqa: B018 - refuses where there is none
         model = self.untrained_model()
-        model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        path = self.folder / "model.safetensors"
+        try:
+            model.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise RunError(f"the weights {path} are damaged ({error}): lenette train {self.folder} --again") from error
         return model.eval()
 
     def untrained_model(self) -> nn.Module:
@@ -198,7 +207,7 @@ class Run:
             with safe_open(path, framework="pt") as file:
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
                 return state, json.loads(file.metadata()["progress"])
-        except SafetensorError as error:
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"the checkpoint {path} is damaged ({error}): delete it to begin anew") from error
 
     def finish(self, weights: dict[str, torch.Tensor], final: dict[str, Any], status: str, **more: Any) -> None:
@@ -244,9 +253,15 @@ def create(store: Path, recipe: Recipe, about: dict[str, Any], environment: dict
     """Make the folder of a new run; `about` names at least its seed and key.
 
     A run of that key which is there already is kept beside it, as NAME~1, NAME~2 and so on.
+
+    Raises:
+        RunError: that run is being trained now.
     """
-    folder = store / f"{recipe.name or 'run'}-s{about['seed']}-{about['key'][:8]}"
+    name = re.sub(r"[^\w.+-]+", "-", recipe.name).strip(".-") or "run"
+    folder = store / f"{name}-s{about['seed']}-{about['key'][:8]}"
     if folder.exists():
+        if Run(folder).is_locked():
+            raise RunError(f"run {folder.name} is being trained by another process")
         number = next(number for number in count(1) if not folder.with_name(f"{folder.name}~{number}").exists())
         folder.rename(folder.with_name(f"{folder.name}~{number}"))
     files.write_text(folder / "recipe.toml", recipe.to_toml())

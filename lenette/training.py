@@ -249,9 +249,7 @@ def _train_steps(run: Run, job: Job, progress: Progress) -> None:
             tally["train_seconds"] += time.perf_counter() - start
             _add(tally, plan, first, losses.tolist(), num_right.tolist())
             if not math.isfinite(tally["loss"]):
-                step = first + losses.isfinite().tolist().index(False)
-                run.set_status("diverged", diverged_at={"step": step, "lr": rates[step].item(), "epoch": epoch + 1})
-                raise _diverged(run)
+                raise _diverge(run, plan, first + losses.isfinite().tolist().index(False))
             end = trainer.step == plan.num_steps or 0 < recipe.max_seconds <= tally["train_seconds"]
             finished = end or trainer.step % plan.steps_per_epoch == 0
             record = {
@@ -264,6 +262,8 @@ def _train_steps(run: Run, job: Job, progress: Progress) -> None:
             if finished:
                 start = time.perf_counter()
                 result = _evaluate(job, with_train=end or recipe.evaluate_train == "every")
+                if not all(math.isfinite(part["loss"]) for part in result.values()):
+                    raise _diverge(run, plan, trainer.step - 1)
                 tally |= {"loss": 0.0, "num_right": 0, "num_seen": 0}
                 tally["evaluate_seconds"] += time.perf_counter() - start
                 record |= {f"{part}_{name}": result[part][name] for part in result for name in ("loss", "accuracy")}
@@ -311,6 +311,13 @@ def _evaluate(job: Job, with_train: bool) -> dict[str, Any]:
     """Return what the weights are worth on each part, in evaluation mode and without augmentation."""
     parts = ([job.evaluated] if job.evaluated else []) + ([job.images] if with_train else [])
     return {part.part: evaluate(job.trainer.logits(part.images), part.labels) for part in parts}
+
+
+def _diverge(run: Run, plan: Plan, step: int) -> Diverged:
+    """Write down where the run diverged; return the error that says so."""
+    epoch = step // plan.steps_per_epoch + 1
+    run.set_status("diverged", diverged_at={"step": step, "lr": plan.rates()[step].item(), "epoch": epoch})
+    return _diverged(run)
 
 
 def _diverged(run: Run) -> Diverged:
