@@ -109,8 +109,8 @@ class Plan:
         count = shape.numel()
         words = np.random.Philox(key=self.mask_key(step, layer)).random_raw(-(-count // 4))
         kept = words.astype("<u8", copy=False).view("<u2")[:count] >= dropped
-        scale = MASK_LEVELS / (MASK_LEVELS - dropped)
-        return torch.from_numpy(kept).reshape(shape).float().mul_(scale)
+        scale = np.float32(MASK_LEVELS / (MASK_LEVELS - dropped))
+        return torch.from_numpy(np.multiply(kept, scale)).reshape(shape)
 
     def step_seed(self, step: int) -> int:
         """Return the seed of torch's own generator in that step, for networks that draw by themselves."""
