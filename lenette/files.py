@@ -54,7 +54,7 @@ def finite(value: Any) -> Any:
 def _laid_out(value: Any, margin: str = "") -> str:
     inner = margin + " "
     if isinstance(value, dict) and value:
-        lines = [f"{inner}{json.dumps(key)}: {_laid_out(item, inner)}" for key, item in value.items()]
+        lines = [f"{inner}{json.dumps(str(key))}: {_laid_out(item, inner)}" for key, item in value.items()]
         return "{\n" + ",\n".join(lines) + f"\n{margin}}}"
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         return "[\n" + ",\n".join(inner + _laid_out(item, inner) for item in value) + f"\n{margin}]"

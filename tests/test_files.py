@@ -1,0 +1,83 @@
+import json
+import math
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lenette import files
+
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_into_folders_that_it_makes(tmp_path):
+    files.write_text(tmp_path / "a" / "b" / "text.txt", "grün\n")
+    assert (tmp_path / "a" / "b" / "text.txt").read_text(encoding="utf-8") == "grün\n"
+    assert names(tmp_path / "a" / "b") == ["text.txt"]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    files.write_text(path, "old")
+
+    def half():
+        with files.replacing(path) as temporary:
+            temporary.write_text("ne")
+            assert path.read_text() == "old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        half()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_the_new_file_is_seen_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    with files.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent == tmp_path
+        assert not path.exists()
+    assert path.read_text() == "new"
+
+
+def test_others_may_read_what_was_written(tmp_path):
+    files.write_text(tmp_path / "file", "")
+    assert os.stat(tmp_path / "file").st_mode & 0o777 == 0o644
+
+
+@given(values)
+def test_json_comes_back(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("json") / "value.json"
+    files.write_json(path, value)
+    text = path.read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert text.endswith("\n")
+
+
+def test_json_holds_null_for_what_is_not_finite(tmp_path):
+    files.write_json(tmp_path / "value.json", {"a": math.nan, "b": [math.inf, (1.5, -math.inf)], "c": {"d": math.nan}})
+    assert json.loads((tmp_path / "value.json").read_text()) == {"a": None, "b": [None, [1.5, None]], "c": {"d": None}}
+
+
+def test_json_has_a_line_for_each_field_and_each_plain_list(tmp_path):
+    files.write_json(tmp_path / "value.json", {"a": [1, 2], "b": {3: [[1], [2]]}, "c": {}, "d": []})
+    assert (tmp_path / "value.json").read_text().splitlines() == [
+        "{",
+        ' "a": [1, 2],',
+        ' "b": {',
+        '  "3": [',
+        "   [1],",
+        "   [2]",
+        "  ]",
+        " },",
+        ' "c": {},',
+        ' "d": []',
+        "}",
+    ]

@@ -1,0 +1,231 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from filelock import Timeout
+
+from lenette import runs
+from lenette.errors import RunError
+from lenette.models import build
+from lenette.recipes import Recipe
+
+KEY = "0123456789abcdef"
+RECIPE = Recipe(model="lenet5", protocol="course", name="tiny")
+DATA = {
+    "name": "own",
+    "folder": None,
+    "digest": ["a", "b"],
+    "num_images": 8,
+    "classes": [str(digit) for digit in range(10)],
+    "shape": [1, 28, 28],
+    "mean": [0.1],
+    "std": [0.3],
+}
+PROGRESS = {"step": 7, "tally": {"loss": 1 / 3, "num_seen": 12}, "num_lines": 1}
+
+
+@pytest.fixture
+def create(tmp_path):
+    """A function that makes a run in the test's store."""
+
+    def make(recipe=RECIPE, seed=0, key=KEY, **about):
+        return runs.create(tmp_path, recipe, {"seed": seed, "key": key, "data": DATA, **about}, {"torch": "2"})
+
+    return make
+
+
+@pytest.fixture
+def run(create):
+    return create()
+
+
+def finish(run):
+    part = {"accuracy": 0.5, "loss": 1.5, "per_class_accuracy": [0.5] * 10}
+    run.finish(build("lenet5").state_dict(), {"train": part, "test": {**part, "accuracy": 0.25}}, "done", note="n")
+    return run
+
+
+def test_a_new_run(run, tmp_path):
+    assert run.folder == tmp_path / "tiny-s0-01234567"
+    assert (run.recipe, run.seed, run.environment) == (RECIPE, 0, {"torch": "2"})
+    assert run.about["status"] == "running"
+    assert (run.metrics, run.curve, run.part) == ([], {}, "test")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("", "run"),
+        ("../up", "up"),
+        ("a/b\\c:d", "a-b-c-d"),
+        (".hidden", "hidden"),
+        ("my net, v2", "my-net-v2"),
+        ("größe_1.5+x", "größe_1.5+x"),
+        ("...", "run"),
+    ],
+)
+def test_a_recipes_name_becomes_one_plain_folder(name, folder, create, tmp_path):
+    run = create(RECIPE.but(name=name))
+    assert run.folder == tmp_path / f"{folder}-s0-01234567"
+    assert runs.in_store(tmp_path) == [run]
+    assert runs.with_key(tmp_path, KEY) == run
+
+
+def test_the_key_covers_all_that_decides_the_bits(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text("one = 1")
+    own = RECIPE.but(model=f"{file}:net")
+    base = (own, 0, ["a", "b"], {"engine": "reference", "threads": 1})
+    keys = {runs.key_of(*base)}
+    keys.add(runs.key_of(own.but(lr=0.2), *base[1:]))
+    keys.add(runs.key_of(own.but(max_seconds=3.0), *base[1:]))
+    keys.add(runs.key_of(own, 1, *base[2:]))
+    keys.add(runs.key_of(own, 0, ["a", "c"], base[3]))
+    keys.add(runs.key_of(own, 0, ["a", "b"], {"engine": "reference", "threads": 2}))
+    assert len(keys) == 6
+    assert runs.key_of(own.but(title="t", max_parameters=5), *base[1:]) in keys
+    file.write_text("one = 2")
+    assert runs.key_of(*base) not in keys
+
+
+def test_figures_of_a_run_that_has_ended(run):
+    finish(run)
+    assert (run.status, run.about["note"]) == ("done", "n")
+    assert (run.train_accuracy, run.test_accuracy, run.test_loss) == (0.5, 0.25, 1.5)
+    assert run.test_per_class_accuracy == [0.5] * 10
+    with pytest.raises(RunError, match="has no validation accuracy: it evaluated its train, test images"):
+        _ = run.validation_accuracy
+    assert run.model().training is False
+
+
+def test_figures_of_a_run_that_has_not_ended(run):
+    for ask in (lambda: run.final, lambda: run.test_accuracy, run.model):
+        with pytest.raises(RunError, match=r"tiny-s0-01234567 has not ended \(interrupted\): lenette resume tiny"):
+            ask()
+
+
+def test_columns_and_milestones(run):
+    lines = [
+        {"epoch": 1, "test_accuracy": 0.97, "train_seconds": 2.0},
+        {"epoch": 2, "test_accuracy": 0.992, "train_seconds": 4.0},
+        {"epoch": 3, "test_accuracy": 0.98, "train_seconds": 6.0, "train_accuracy": 0.99},
+    ]
+    run.write_metrics(lines)
+    assert run.metrics == lines
+    assert run.curve["train_accuracy"] == [None, None, 0.99]
+    assert run.curve["epoch"] == [1, 2, 3]
+    assert run.seconds_to == {0.98: 4.0, 0.99: 4.0, 0.994: None}
+
+
+def test_logits_are_those_of_the_network_on_normalised_images(run):
+    finish(run)
+    images = torch.randint(256, (3, 1, 28, 28), dtype=torch.uint8)
+    assert torch.allclose(run.logits(images), run.model()((images.float() / 255 - 0.1) / 0.3), atol=1e-6)
+    assert torch.allclose(run.predict(images).sum(dim=1), torch.ones(3))
+    for bad in (images.float(), images[:, :, :20], images[0], images.repeat(1, 3, 1, 1)):
+        with pytest.raises(RunError, match=r"takes uint8 \[N, 1, 28, 28\]"):
+            run.predict(bad)
+
+
+def test_a_checkpoint_comes_back(run):
+    assert run.read_checkpoint() is None
+    state = {"model.a": torch.rand(2, 3), "optimizer.a.step": torch.tensor(3), "model.b": torch.rand(2).bfloat16()}
+    run.write_checkpoint(state, PROGRESS)
+    found, progress = run.read_checkpoint()
+    assert progress == PROGRESS
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[key], state[key]) for key in state)
+    finish(run)
+    assert run.read_checkpoint() is None
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:100], lambda whole: b"", lambda whole: whole[:-4]])
+def test_damaged_weights_are_refused(damage, run):
+    finish(run)
+    path = run.folder / "model.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunError, match=r"weights .*model.safetensors are damaged .*--again"):
+        run.model()
+
+
+@pytest.mark.parametrize("name", ["run.json", "environment.json", "final.json", "metrics.jsonl"])
+def test_damaged_records_are_refused(name, run):
+    finish(run)
+    (run.folder / name).write_text('{"half": ')
+    with pytest.raises(RunError, match=f"can't read .*{name}"):
+        _ = (run.about, run.environment, run.final, run.metrics)
+
+
+def test_status_of_a_run_that_nobody_trains_any_more(run):
+    assert run.status == "interrupted"
+    with run.lock():
+        assert run.status == "running"
+        assert run.is_locked()
+    assert not run.is_locked()
+
+
+def test_a_run_is_locked_once(run):
+    with run.lock(), ThreadPoolExecutor(1) as pool, pytest.raises(Timeout):
+        pool.submit(run.lock().acquire).result()
+
+
+def test_a_run_of_the_same_key_is_kept_beside_the_new_one(create):
+    first = create()
+    (first.folder / "mark").touch()
+    second = create()
+    assert first.folder == second.folder
+    assert (first.folder.with_name("tiny-s0-01234567~1") / "mark").exists()
+    with second.lock(), pytest.raises(RunError, match="tiny-s0-01234567 is being trained by another process"):
+        create()
+    assert create().folder.parent.joinpath("tiny-s0-01234567~2").exists()
+
+
+def test_found_by_key(create, tmp_path):
+    run, other = create(), create(key="0123456700000000", recipe=RECIPE.but(name="b"))
+    assert runs.with_key(tmp_path, KEY) == run
+    assert runs.with_key(tmp_path, other.about["key"]) == other
+    assert runs.with_key(tmp_path, "ffff") is None
+    assert runs.with_key(tmp_path / "nowhere", KEY) is None
+
+
+def test_found_by_name_prefix_and_folder(create, tmp_path):
+    first, second = create(), create(seed=11, key="ab" * 8)
+    assert runs.find("tiny-s0", tmp_path) == first
+    assert runs.find(second.id, tmp_path) == second
+    assert runs.find(str(first.folder)).folder == first.folder
+    kept = create().id
+    assert runs.find(kept, tmp_path).id == kept
+
+
+def test_not_found(create, tmp_path):
+    with pytest.raises(RunError, match=r"no run 'x' in .*; it holds 0 runs: `lenette runs` lists them"):
+        runs.find("x", tmp_path)
+    create(), create(seed=1, key="ab" * 8)
+    with pytest.raises(RunError, match="'tiny' begins the names of 2 runs: tiny-s0-01234567, tiny-s1-abababab"):
+        runs.find("tiny", tmp_path)
+    with pytest.raises(RunError, match=r"no run 'tiny-s0-01234568' in .*; did you mean 'tiny-s0-01234567'"):
+        runs.find("tiny-s0-01234568", tmp_path)
+
+
+def test_the_store_lists_the_oldest_first(create, tmp_path):
+    made = [create(seed=seed, key=str(seed) * 16) for seed in (3, 1, 2)]
+    for run, hour in zip(made, (12, 10, 11), strict=True):
+        run.set_status("done", created=f"2025-01-01T{hour}:00:00+00:00")
+    (tmp_path / "no-run").mkdir()
+    assert [run.seed for run in runs.in_store(tmp_path)] == [1, 2, 3]
+
+
+def test_readers_never_see_half_a_record(run):
+    def write():
+        for number in range(40):
+            run.set_status("running", number=number)
+            run.write_metrics([{"epoch": epoch} for epoch in range(number)])
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        while not writer.done():
+            assert run.about["key"] == KEY
+            lines = run.metrics
+            assert [line["epoch"] for line in lines] == list(range(len(lines)))
+        writer.result()
+    assert (run.about["number"], len(run.metrics)) == (39, 39)
