@@ -24,7 +24,6 @@ from lenette.recipes import Recipe
 from lenette.runs import Run
 
 DEFAULT_FOLDER = Path("proofs")
-MAX_WEIGHTS_BYTES = 1_000_000
 
 
 def prove(
@@ -155,7 +154,7 @@ def _finish(out: Path, begun: Proof, made: list[Run], images: data.Dataset) -> N
             states[run.seed] = weights.read(run.folder / "model.safetensors")
     kept = out.with_suffix(".safetensors")
     num_bytes = sum(map(weights.num_bytes, states.values()))
-    keep = 0 < num_bytes <= MAX_WEIGHTS_BYTES
+    keep = weights.is_kept(num_bytes)
     if keep:
         weights.write_all(kept, states)
     opened = [opening for run in made for opening in sealed.openings(run) if opening.get("digest") == images.digest]

@@ -14,7 +14,8 @@ Proof = dict[str, Any]
 
 KIND, VERSION = "lenette proof", 1
 
-# What stands in a proof: each value's type, `[type]` for a list of them, `(type, None)` where it may be null.
+# What stands in a proof: each value's type, `[type]` for a list of them, `{str: type}` for an object with any keys, and
+# `(type, None)` where it may be null.
 _MEAN = {"mean": float, "low": (float, None), "high": (float, None), "minimum": float, "maximum": float}
 HEADER = {
     "kind": str,
@@ -49,7 +50,7 @@ SCHEMA = {
             "status": str,  # "done", "cut" (at max_seconds) or "diverged"
             "created": str,
             "environment": int,  # its place among the environments
-            "curve": dict,  # a list for each of the epochs' figures
+            "curve": {str: [(float, None)]},  # a list for each of the epochs' figures
             # What the final weights are worth on the test images; null for a run that diverged.
             "accuracy": (float, None),
             "loss": (float, None),
@@ -138,6 +139,8 @@ def misfit(value: Any, schema: Any, name: str = "proof") -> str:
     elif isinstance(schema, dict):
         if not isinstance(value, dict):
             wrong = f"{name} is {value!r:.40}, not an object"
+        elif str in schema:
+            inside = [(item, schema[str], f"{name}.{key}") for key, item in value.items()]
         elif value.keys() != schema.keys():
             wrong = f"{name} should hold {', '.join(schema)}; it differs in {', '.join(value.keys() ^ schema.keys())}"
         else:

@@ -10,6 +10,8 @@ from lenette.errors import RunError
 
 State = dict[str, torch.Tensor]
 
+MAX_KEPT = 1_000_000  # bytes of all seeds' weights that a repository is asked to hold
+
 
 def digest(state: State) -> str:
     """Return the SHA-256 (hex) of the tensors' names, types, shapes and bytes, in the order of the names."""
@@ -24,6 +26,11 @@ def digest(state: State) -> str:
 def num_bytes(state: State) -> int:
     """Return the bytes of all weights and buffers."""
     return sum(value.numel() * value.element_size() for value in state.values())
+
+
+def is_kept(all_bytes: int) -> bool:
+    """Say whether weights of so many bytes are kept beside a proof."""
+    return 0 < all_bytes <= MAX_KEPT
 
 
 def read(path: Path) -> State:
