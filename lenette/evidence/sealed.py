@@ -105,7 +105,8 @@ def evaluate_part(
     """Evaluate a finished run on a part of its own data set or another; a sealed test is opened only where allowed.
 
     Args:
-        part: without it, the part that the run evaluates each epoch ("train" where there is none).
+        part: without it, "test" of another data set or where that may be opened, else the part that the run evaluates
+            each epoch ("train" where there is none).
         may_open: whether a sealed run may be shown images other than its training and validation ones.
 
     Returns:
@@ -115,8 +116,8 @@ def evaluate_part(
         SealedError: the part is sealed and `may_open` is false.
     """
     recipe = run.recipe
-    part = part or run.part or "train"
     own = dataset is None or dataset == recipe.dataset
+    part = part or ("test" if may_open or not own else run.part) or "train"
     folder = folder or run.about["data"]["folder"]
     if recipe.protocol == "sealed" and not (own and part in ("train", "validation")):
         if not may_open:

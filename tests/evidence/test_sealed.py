@@ -1,0 +1,164 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from lenette import data, runs, training
+from lenette.errors import DataError, RunError, SealedError
+from lenette.evidence import sealed
+from lenette.metrics import evaluate
+from lenette.recipes import Recipe
+from lenette.stats import accuracy_interval
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+def train(store, tiny_folder, **fields):
+    recipe = Recipe(model="sigmoid_mlp", dataset=str(tiny_folder), epochs=1, batch_size=50)
+    return training.train(recipe, store=store, threads=1, **fields)
+
+
+@pytest.fixture
+def run(store, tiny_folder, tmp_path):
+    """A sealed run, in a folder of the test's own."""
+    found = train(store, tiny_folder)
+    return runs.Run(shutil.copytree(found.folder, tmp_path / found.id))
+
+
+@pytest.fixture(scope="module")
+def course(store, tiny_folder):
+    return train(store, tiny_folder, protocol="course")
+
+
+def test_an_opening_is_what_the_weights_are_worth_and_is_written_down(run, tiny_folder):
+    assert sealed.openings(run) == []
+    held_out = data.load(str(tiny_folder), "test")
+    logits = run.logits(held_out.images)
+    result = sealed.open_test(run)
+    assert result == {**evaluate(logits, held_out.labels), "opening": 1}
+    (opening,) = sealed.openings(run)
+    assert (opening["dataset"], opening["part"], opening["num_images"]) == ("mnist", "test", 100)
+    assert (opening["accuracy"], opening["loss"]) == (result["accuracy"], result["loss"])
+    assert opening["digest"] == held_out.digest
+    assert opening["wrong"] == [i for i in range(100) if logits[i].argmax() != held_out.labels[i]]
+    assert opening["time"].endswith("+00:00")
+
+
+def test_every_opening_is_counted(run):
+    assert [sealed.open_test(run)["opening"] for _ in range(3)] == [1, 2, 3]
+    first, second, _ = sealed.openings(run)
+    assert {**first, "time": ""} == {**second, "time": ""}
+
+
+def test_opened_once_opens_once(run, tiny_folder):
+    held_out = data.load(str(tiny_folder), "test")
+    first = sealed.opened_once(run, held_out)
+    assert sealed.opened_once(run, held_out) == first
+    assert len(sealed.openings(run)) == 1
+    other = held_out.subset(torch.arange(40), "test")
+    assert sealed.opened_once(run, other)["num_images"] == 40
+    assert len(sealed.openings(run)) == 2
+
+
+def test_no_figure_of_the_test_set_before_the_opening(run, monkeypatch):
+    load = data.load
+
+    def guarded(name, part="train", folder=None):
+        assert part != "test"
+        return load(name, part, folder)
+
+    monkeypatch.setattr(data, "load", guarded)
+    for part in (None, "train", "validation"):
+        sealed.evaluate_part(run, part)
+    for part in ("test", "extra"):
+        with pytest.raises(SealedError, match=rf"sealed: its {part} images are opened once.*--open-test"):
+            sealed.evaluate_part(run, part)
+    with pytest.raises(SealedError, match="--open-test"):
+        sealed.evaluate_part(run, None, dataset="optdigits")
+    assert not (run.folder / sealed.RECORD).exists()
+    for record in run.folder.glob("*.json*"):
+        assert '"test' not in record.read_text()
+
+
+@pytest.mark.parametrize("part", [None, "test"])
+def test_evaluate_opens_where_it_may(part, run):
+    result = sealed.evaluate_part(run, part, may_open=True)
+    assert (result["part"], result["opening"], result["num_images"]) == ("test", 1, 100)
+    low, high = result["interval"]
+    assert low < result["accuracy"] < high
+    expected = accuracy_interval(100 - result["num_errors"], 100)
+    assert (low, high) == (expected.low, expected.high)
+
+
+def test_what_it_was_trained_on_is_no_opening(run):
+    for part, size in ((None, 50), ("validation", 50), ("train", 250)):
+        result = sealed.evaluate_part(run, part, may_open=part is not None)
+        assert result["num_images"] == size
+        assert "opening" not in result
+    assert sealed.evaluate_part(run, None)["accuracy"] == run.validation_accuracy
+    assert sealed.evaluate_part(run, "train")["accuracy"] == run.train_accuracy
+    assert sealed.openings(run) == []
+
+
+def test_another_data_set_of_the_same_kind_is_an_opening(run):
+    result = sealed.evaluate_part(run, None, dataset="optdigits", may_open=True)
+    assert (result["dataset"], result["part"], result["opening"]) == ("optdigits", "test", 1)
+    assert sealed.openings(run)[0]["dataset"] == "optdigits"
+
+
+def test_a_course_run_is_evaluated_without_openings(course):
+    assert sealed.evaluate_part(course, None)["accuracy"] == course.test_accuracy
+    assert sealed.evaluate_part(course, "train")["num_images"] == 300
+    assert sealed.evaluate_part(course, None, dataset="optdigits")["num_images"] > 200
+    assert sealed.openings(course) == []
+    with pytest.raises(SealedError, match="holds out no validation images"):
+        sealed.evaluate_part(course, "validation")
+    with pytest.raises(DataError, match="no part 'tset'; did you mean 'test'"):
+        sealed.evaluate_part(course, "tset")
+
+
+def test_a_refit_is_sealed_too(store, tiny_folder):
+    run = train(store, tiny_folder, fold=-1)
+    assert sealed.evaluate_part(run, None)["num_images"] == 300
+    with pytest.raises(SealedError, match="holds out no validation"):
+        sealed.evaluate_part(run, "validation")
+    with pytest.raises(SealedError, match="--open-test"):
+        sealed.evaluate_part(run, "test")
+
+
+def test_images_of_another_kind_are_refused(run, course, tmp_path):
+    from PIL import Image
+
+    for part in ("train", "test"):
+        for name, shade in (("a", 10), ("b", 200)):
+            (tmp_path / "own" / part / name).mkdir(parents=True)
+            Image.new("L", (28, 28), shade).save(tmp_path / "own" / part / name / "1.png")
+    for one in (run, course):
+        with pytest.raises(SealedError, match=r"2 classes of images \[1, 28, 28\]; run .* trained on 10 classes"):
+            sealed.evaluate_part(one, "test", dataset=str(tmp_path / "own"), may_open=True)
+    assert sealed.openings(run) == []
+
+
+def test_a_run_that_has_not_ended_is_not_opened(run):
+    (run.folder / "final.json").unlink()
+    run.set_status("interrupted")
+    with pytest.raises(RunError, match="has not ended"):
+        sealed.open_test(run)
+    assert sealed.openings(run) == []
+
+
+def test_the_test_images_may_come_later_from_elsewhere(tiny_folder, tmp_path):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for path in Path(tiny_folder).glob("train-*"):
+        shutil.copy(path, folder)
+    run = train(tmp_path / "runs", folder)
+    with pytest.raises(DataError, match="not all there"):
+        sealed.open_test(run)
+    for path in Path(tiny_folder).glob("t10k-*"):
+        shutil.copy(path, folder)
+    assert sealed.open_test(run)["num_images"] == 100
