@@ -233,7 +233,7 @@ def names(jobs: dict[str, Job]) -> dict[str, str]:
 
 def shown(value: Any) -> str:
     """Return a field's value as people write it."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return "+".join(map(shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 

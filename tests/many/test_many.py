@@ -62,7 +62,7 @@ def same_weights(one: runs.Run, two: runs.Run) -> bool:
 
 def test_processes_give_the_runs_that_train_gives_and_then_find_them(recipe: Recipe, tmp_path: Path) -> None:
     diverging = Recipe(
-        name="far", model="lenet5", dataset=recipe.dataset, protocol="course", lr=1e30, epochs=3, schedule="constant"
+        name="far", model="lenet5", dataset=recipe.dataset, protocol="course", lr=1e18, epochs=3, schedule="constant"
     )
     jobs = [(recipe, 0), (diverging, 0), (recipe, 1), (recipe, 0)]
     states: list[dict[str, Any]] = []
