@@ -1,6 +1,8 @@
 """compare(A, B): what differs between two runs or two proofs, and whether the difference is more than chance."""
 
+from collections import Counter
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +126,10 @@ def _pair(mine: int, wrong: list[int], theirs: int, other: list[int], num_images
 
 def _changed(first: list[list[int]], second: list[list[int]]) -> list[dict[str, int]]:
     """Return the images on which the two differ in most pairs."""
-    wrong = [
-        {image: sum(image in missed for missed in side) for image in set().union(*side)} for side in (first, second)
-    ]
+    missed = [Counter(chain.from_iterable(side)) for side in (first, second)]
     rows = [
-        {"image": image, "first": len(first) - wrong[0].get(image, 0), "second": len(first) - wrong[1].get(image, 0)}
-        for image in sorted(wrong[0].keys() | wrong[1].keys())
+        {"image": image, "first": len(first) - missed[0][image], "second": len(second) - missed[1][image]}
+        for image in sorted(missed[0] | missed[1])
     ]
     rows = [row for row in rows if row["first"] != row["second"]]
     return sorted(rows, key=lambda row: -abs(row["first"] - row["second"]))[:NUM_IMAGES_SHOWN]

@@ -112,9 +112,9 @@ def _verdict(proof: Proof, summary: Proof) -> Proof:
                 words.append(f"{decided.note[0].upper()}{decided.note[1:]}.")
             else:
                 words.append(
-                    f"The mean of {decided.count} seeds is {_percent(decided.mean)}; with one-sided confidence of "
-                    f"{100 * decided.level:g} % each it is at least {_percent(decided.low)}, and at most "
-                    f"{_percent(decided.high)}."
+                    f"The mean of {decided.count} seeds is {percent(decided.mean)}; with one-sided confidence of "
+                    f"{100 * decided.level:g} % each it is at least {percent(decided.low)}, and at most "
+                    f"{percent(decided.high)}."
                 )
         if diverged:
             found["verdict"] = "refuted"
@@ -132,5 +132,6 @@ def _verdict(proof: Proof, summary: Proof) -> Proof:
     return {**found, "words": words}
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.3f} %"
+def percent(fraction: float, digits: int = 3) -> str:
+    """Return 0.99412 as "99.412 %"."""
+    return f"{100 * fraction:.{digits}f} %"

@@ -1,5 +1,6 @@
 """verify(file): a proof's figures, computed anew from its weights, and its verdict, from its figures."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,14 @@ from lenette.evidence.networks import NotHere, network_of, require_consent, weig
 from lenette.evidence.rule import SAME_IMAGES
 from lenette.evidence.schema import Proof, digest, read_done, recipe_of
 from lenette.inference import logits
+from lenette.metrics import evaluate
 from lenette.recipes import Recipe
 
 ON_RECORD = (
     "that the rule was written before the first run, that no other runs were left out, and how often a test was opened",
     "the epochs and the curves (`--retrain SEED` makes a run again and compares bits), the seconds, the machines",
 )
+SAME_LOSS = 1e-3  # relative; machines differ by a hundredth of that
 
 
 def verify(
@@ -135,7 +138,10 @@ def _accuracy(proof: Proof, recipe: Recipe, images: data.Dataset, path: Path, st
         except RuntimeError as error:
             yield f"seed {run['seed']}: the weights do not fit the network: {error}"
             continue
-        wrong = sealed.wrong(logits(network, images.images, images.mean, images.std), images.labels)
+        answers = logits(network, images.images, images.mean, images.std)
+        wrong, loss = sealed.wrong(answers, images.labels), evaluate(answers, images.labels)["loss"]
+        if run["loss"] is None or not math.isclose(loss, run["loss"], rel_tol=SAME_LOSS):
+            yield f"seed {run['seed']}: its weights have a test loss of {loss:.6g}; recorded is {run['loss']}"
         if len(set(wrong) ^ set(run["wrong"])) > SAME_IMAGES:
             yield (
                 f"seed {run['seed']}: its weights leave {len(wrong)} of {len(images):,} images wrong; recorded are "

@@ -1,0 +1,192 @@
+"""lenette prove, verify, compare, claims."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lenette.cli.common import data_option, echo_json, json_option, store_option, table
+
+RUN_CODE = "run a network that is Python code of the proof's author (read it first)"
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add how the runs of a proof are made."""
+    for option in reversed(
+        [
+            click.option("--engine", default="auto", show_default=True, help="auto, reference or native"),
+            click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda"),
+            click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="of each process"),
+            click.option("--processes", type=click.IntRange(min=1), help="runs at once (else as the cores can feed)"),
+            data_option,
+            store_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def percent_option(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Return a percentage as a fraction."""
+    if value is None:
+        return None
+    if not 0 <= value <= 100 or 0 < value < 1:
+        raise click.BadParameter(f"{value:g} is no percentage such as 99.4")
+    return value / 100
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--accuracy", type=float, callback=percent_option, help="to prove, in per cent (else the recipe's claim)")
+@click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="how many")
+@click.option("--first-seed", type=int, default=1000, show_default=True, help="the first of them")
+@click.option("--preset", help="a course's budget and accuracy: under_20k, under_10k or under_8k")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="the file (else proofs/NAME.json)")
+@run_options
+@json_option
+def prove(recipe: str, as_json: bool, **options: Any) -> None:
+    """Train RECIPE on fresh seeds, and say whether their mean test accuracy is proven, refuted or undecided.
+
+    The rule is written down before the first run. A proof that was cut off goes on; one that is done is found.
+    """
+    from lenette.evidence import proof, words
+
+    with saying_how_to_go_on():
+        found = proof.prove(recipe, progress=display(as_json), **options)
+    if as_json:
+        echo_json(found)
+    else:
+        click.echo("\n".join(words.proof_lines(found)))
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--retrain", type=int, metavar="SEED", help="train this seed again, and compare bits")
+@click.option("--second-test", metavar="NAME[:PART]", help="evaluate on another test set too, e.g. qmnist:extra")
+@click.option("--run-code", is_flag=True, help=RUN_CODE)
+@data_option
+@store_option
+@json_option
+def verify(
+    file: Path,
+    retrain: int | None,
+    second_test: str | None,
+    run_code: bool,
+    folder: Path | None,
+    store: Path,
+    as_json: bool,
+) -> None:
+    """Check the proof in FILE: recompute its figures from its weights, and its verdict from its figures."""
+    from lenette.evidence import second, words
+    from lenette.evidence.verify import verify
+
+    result = verify(file, retrain=retrain, folder=folder, store=store, run_code=run_code)
+    lines = words.verify_lines(result)
+    if second_test and not result["refused"]:
+        name, _, part = second_test.partition(":")
+        result["second_test"] = second.second_test(
+            file, name, part or None, folder=folder, store=store, run_code=run_code
+        )
+        lines += words.second_lines(result["second_test"])
+    if as_json:
+        echo_json(result)
+    else:
+        click.echo("\n".join(lines))
+    if result["refused"]:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@data_option
+@store_option
+@json_option
+def compare(first: str, second: str, folder: Path | None, store: Path, as_json: bool) -> None:
+    """Say how FIRST and SECOND differ: two proofs (files), seed by seed, or two runs (names)."""
+    from lenette.evidence.compare import compare
+    from lenette.evidence.words import compare_lines
+
+    result = compare(first, second, store=store, folder=folder)
+    if as_json:
+        echo_json(result)
+        return
+    click.echo("\n".join(compare_lines(result)))
+    rows = [
+        {
+            "seed": pair["seed"],
+            "A": f"{pair['first']:.2%}",
+            "B": f"{pair['second']:.2%}",
+            "B - A": f"{100 * pair['difference']:+.2f}",
+            "right in A only": pair["only_first"],
+            "in B only": pair["only_second"],
+            "p": f"{pair['p_value']:.3g}",
+        }
+        for pair in result["pairs"]
+    ]
+    click.echo(table(rows))
+
+
+@click.command()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results/claims"),
+    show_default=True,
+    help="folder of the proofs, NAME.json",
+)
+@click.option("--run", is_flag=True, help="make the proofs that are missing (hours of work)")
+@click.option("--seeds", type=click.IntRange(min=1), help="of each proof that is made (else 10; four_conv_593k: 3)")
+@click.option("--markdown", is_flag=True, help="print the table of the README")
+@run_options
+@json_option
+def claims(results: Path, run: bool, seeds: int | None, markdown: bool, as_json: bool, **options: Any) -> None:
+    """Print what the documents claim beside what the proofs measured, like for like."""
+    from lenette.evidence import words
+    from lenette.evidence.claims import claims
+
+    progress = display(as_json or markdown)
+    with saying_how_to_go_on():
+        rows = claims(
+            results, run=run, seeds=seeds, say=lambda line: click.echo(line, err=True), progress=progress, **options
+        )
+    if as_json:
+        echo_json(rows)
+    elif markdown:
+        click.echo(words.claims_markdown(rows))
+    else:
+        click.echo("\n".join(words.claim_lines(rows)))
+
+
+@contextmanager
+def saying_how_to_go_on() -> Iterator[None]:
+    """Say on Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted; what was trained is saved. The same command goes on with it", err=True)
+        raise KeyboardInterrupt from None
+
+
+def display(as_json: bool) -> Callable[[dict[str, Any]], None]:
+    """Return a progress function for many runs: a line whenever one has ended or something is to be said."""
+    stream = sys.stderr if as_json else sys.stdout
+    said: set[tuple[Any, ...]] = set()
+
+    def show(state: dict[str, Any]) -> None:
+        told = (state["done"], state["failed"], state["note"])
+        if told in said:
+            return
+        said.add(told)
+        left = "" if not state["seconds_left"] else f", some {state['seconds_left']:,.0f} s left"
+        failed = f", {state['failed']} failed" if state["failed"] else ""
+        note = f"  {state['note']}" if state["note"] else ""
+        click.echo(f"{state['done']} of {state['total']} runs{failed}{left}{note}", file=stream)
+
+    return show
+
+
+COMMANDS = [prove, verify, compare, claims]
