@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = Path(__file__).with_name("report.html")
-NUM_WORST, NUM_DOUBTFUL = 20, 10
+NUM_WORST, NUM_DOUBTFUL = 20, 8
 # The page's own variables take the place of these inks, so that a figure follows light and dark.
 INKS = {INK: "ink", GREY: "muted", RULE: "rule", BLUE: "blue", VERMILLION: "vermillion"}
 

@@ -60,6 +60,7 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, read aloud
     "svg.hashsalt": "lenette",
     "text.color": INK,
+    "text.parse_math": False,  # a class may be called "$"
     "xtick.color": GREY,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 9,

@@ -82,10 +82,11 @@ def result(known: Facts) -> str:
     """Return the run's result in one sentence, with its interval where the run has ended."""
     found, last, epochs = known["result"], known["last"], count(known["epochs_done"], "epoch")
     if found:
-        return (
+        text = (
             f"{percent(found['accuracy'])} of the {found['num_images']:,} {found['part']} images right after {epochs} "
-            f"({found['num_errors']:,} wrong); 95 % interval {between(found['interval'])}"
+            f"({found['num_errors']:,} wrong)"
         )
+        return f"{text}; 95 % interval {between(found['interval'])}" if known["part"] else text
     if last is None:
         return "No epoch was finished: there is no result"
     part = known["part"] or "train"
@@ -137,12 +138,12 @@ def best(known: Facts) -> str:
 def scope(known: Facts) -> str:
     """Return what the result's interval speaks of, and what it doesn't."""
     found = known["result"]
+    if known["part"] is None:
+        return "No images were held out: these are the ones that it was trained on, and nothing is said of others."
     text = (
         f"The interval is Wilson's, at 95 %: it takes these {found['num_images']:,} images as drawn by chance and the "
         "weights as given, so that it speaks of other images of the same kind, and not of other seeds."
     )
-    if known["part"] is None:
-        return f"{text} These are the images that it was trained on: nothing is said of others."
     if known["protocol"] == "course":
         return f"{text} Under the course protocol the test images were looked at after every epoch."
     return f"{text} The validation images are a part of the training set that was held out, to guide every choice."

@@ -53,7 +53,7 @@ def learning_rate(run: Run) -> "Figure":
     if last < plan.num_steps:
         axes.axvline(last / plan.steps_per_epoch, color=INK, linestyle=":", linewidth=1.2)
         axes.annotate(
-            "diverged" if at else "ended here",
+            "diverged" if at else "so far" if run.status == "running" else "stopped here",
             (last / plan.steps_per_epoch, 0.5),
             (4, 0),
             xycoords=("data", "axes fraction"),

@@ -125,9 +125,9 @@ def show(axes: "Axes", image: torch.Tensor) -> None:
     """Draw an image float [C, H, W] in [0, 1], one of a single channel as ink on paper."""
     bare(axes)
     if len(image) == 1:
-        axes.imshow(1 - image[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(1 - image[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     else:
-        axes.imshow(image[:3].permute(1, 2, 0).clamp(0, 1), interpolation="nearest")
+        axes.imshow(image[:3].permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
 
 
 def _true(dataset: Dataset, index: int) -> str:

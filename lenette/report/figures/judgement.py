@@ -23,7 +23,7 @@ def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     """
     from matplotlib.patches import Rectangle
 
-    found, names, where = _of(result, classes)
+    found, names, part = _of(result, classes)
     counts = found["confusion"]
     num_classes = len(counts)
     most = max((counts[i][j] for i in range(num_classes) for j in range(num_classes) if i != j), default=0) or 1
@@ -50,14 +50,14 @@ def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     axes.set_yticks(range(num_classes), names)
     axes.tick_params(length=0)
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(f"{found['num_errors']:,} mistakes in {found['num_images']:,}{where} images")
+    axes.set_title(f"{found['num_errors']:,} mistakes in {found['num_images']:,} {part}images")
     return figure
 
 
 @styled
 def per_class(result: Run | dict[str, Any], classes: Sequence[str] | None = None) -> "Figure":
     """Draw each class's error in per cent with its 95 % Wilson interval; arguments as in `confusion`."""
-    found, names, where = _of(result, classes)
+    found, names, part = _of(result, classes)
     counts = found["confusion"]
     figure, axes = new(4.8, min(12.0, 1.1 + 0.27 * len(names)))
     for place, row in enumerate(counts):
@@ -66,7 +66,7 @@ def per_class(result: Run | dict[str, Any], classes: Sequence[str] | None = None
             continue
         right = accuracy_interval(row[place], total)
         axes.plot([100 * (1 - right.high), 100 * (1 - right.low)], [place] * 2, color=BLUE, linewidth=1.4)
-        axes.plot(100 * (1 - right.proportion), place, color=BLUE, marker="o", markersize=5)
+        axes.plot(100 * (1 - right.proportion), place, color=BLUE, marker="o", markersize=5, clip_on=False)
     axes.axvline(100 * (1 - found["accuracy"]), color=INK, linestyle=":", linewidth=1.2)
     axes.annotate(
         "all classes", (100 * (1 - found["accuracy"]), 0), (3, 2), xycoords=("data", "axes fraction"),
@@ -75,7 +75,7 @@ def per_class(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     axes.set(xlim=(0, None), ylim=(len(names) - 0.4, -0.6), xlabel="error (%), with 95 % interval", ylabel="class")
     axes.set_yticks(range(len(names)), names)
     axes.grid(visible=False, axis="y")
-    axes.set_title(f"Error of each class{',' if where else ''}{where} images")
+    axes.set_title(f"Error of each class{f', {part}images' if part else ''}")
     return figure
 
 
@@ -85,7 +85,7 @@ def calibration(result: Run | dict[str, Any]) -> "Figure":
 
     Whiskers are 95 % Wilson intervals; the bins are those of Guo et al., arXiv:1706.04599. `result` as in `confusion`.
     """
-    found, _, where = _of(result, None)
+    found, _, part = _of(result, None)
     figure, (axes, below) = new(4.8, 4.4, rows=2, sharex=True, height_ratios=[3, 1])
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
     for place, bin in enumerate(found["calibration"]):
@@ -98,15 +98,17 @@ def calibration(result: Run | dict[str, Any]) -> "Figure":
         )  # fmt: skip
         below.plot([bin["confidence"]] * 2, [0.5, total], color=BLUE, linewidth=5, solid_capstyle="butt")
     axes.set(ylabel="accuracy", ylim=(-0.02, 1.03), xlim=(0, 1.02))
-    axes.set_title(f"Calibration error {100 * found['calibration_error']:.2f} %{',' if where else ''}{where} images")
+    axes.set_title(f"Calibration error {100 * found['calibration_error']:.2f} %{f', {part}images' if part else ''}")
     axes.legend()
-    below.set(xlabel="confidence", ylabel="images", yscale="log", ylim=(0.5, None))
+    below.set_yscale("log")
+    below.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    below.set(xlabel="confidence", ylabel="images", ylim=(0.5, None))
     return figure
 
 
 def _of(result: Run | dict[str, Any], classes: Sequence[str] | None) -> tuple[dict[str, Any], list[str], str]:
-    """Return the figures, the classes' names, and the part in words."""
+    """Return the figures, the classes' names, and the part as a word before "images"."""
     if not isinstance(result, Run):
         return result, list(classes or map(str, range(len(result["confusion"])))), ""
     part = result.part or "train"
-    return result.final[part], list(classes or result.about["data"]["classes"]), f" {part}"
+    return result.final[part], list(classes or result.about["data"]["classes"]), f"{part} "

@@ -46,7 +46,7 @@ def filters(run: Run) -> "Figure":
     for axes, image in zip(grid.flat, shown, strict=False):
         axes.set_axis_on()
         bare(axes)
-        axes.imshow(-image, cmap="gray", vmin=-reach, vmax=reach, interpolation="nearest")
+        axes.imshow(-image.numpy(), cmap="gray", vmin=-reach, vmax=reach, interpolation="nearest")
     kind = "×".join(map(str, shown.shape[1:]))
     of = f"{len(shown)} of {len(weights)}" if len(shown) < len(weights) else f"{len(shown)}"
     figure.suptitle(f"{name}: {of} filters {kind}", x=0.02, ha="left", fontsize=10, fontweight="bold")
@@ -84,7 +84,7 @@ def feature_maps(run: Run, image: torch.Tensor, layers: list[str] | None = None)
         for axes, values in zip(row[1:], maps, strict=False):
             axes.set_axis_on()
             bare(axes)
-            axes.imshow(values, cmap="gray_r", vmin=low, vmax=max(high, low + 1e-12), interpolation="nearest")
+            axes.imshow(values.numpy(), cmap="gray_r", vmin=low, vmax=max(high, low + 1e-12), interpolation="nearest")
         more = f", first {MOST_CHANNELS}" if len(maps) > MOST_CHANNELS else ""
         row[1].set_ylabel(
             f"{name}\n{'×'.join(map(str, maps.shape))}{more}", rotation=0, ha="right", va="center", fontsize=7.5
@@ -120,9 +120,9 @@ def grad_cam(run: Run, image: torch.Tensor, number: int = MOST_CLASSES) -> "Figu
         strength = maps[label] / maps[label].max().clamp(min=1e-12)
         red, green, blue = (int(VERMILLION[place : place + 2], 16) / 255 for place in (1, 3, 5))
         ones = torch.ones_like(strength)
-        axes.imshow(torch.stack([red * ones, green * ones, blue * ones, 0.75 * strength], dim=-1))
+        axes.imshow(torch.stack([red * ones, green * ones, blue * ones, 0.75 * strength], dim=-1).numpy())
         if strength.max() > 0:
-            axes.contour(strength, levels=[0.5], colors=INK, linewidths=1)
+            axes.contour(strength.numpy(), levels=[0.5], colors=INK, linewidths=1)
         axes.set_title(f"{classes[label]}: {100 * probabilities[label]:.2f} %", loc="center", fontsize=9)
     return figure
 
@@ -160,7 +160,7 @@ def _normalised(run: Run, image: torch.Tensor) -> torch.Tensor:
 
 
 def _outputs(run: Run, image: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return each layer's output for the image, without the dimension of the batch, in the order of the forward pass."""
+    """Return each layer's output for the image, without the batch's dimension, in the order of the forward pass."""
     model = run.model()
     outputs: dict[str, torch.Tensor] = {}
 
