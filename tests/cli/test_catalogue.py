@@ -1,0 +1,61 @@
+from lenette import recipes
+from lenette.data import DATASETS
+from lenette.models import MODELS
+from tests.models.test_networks import COUNTS
+
+
+def test_recipes(cli):
+    text = cli("recipes").stdout
+    rows = cli.json("recipes")
+    assert [row["name"] for row in rows] == recipes.names()
+    assert recipes.from_mapping(rows[0]) == recipes.load(rows[0]["name"])
+    lines = text.splitlines()
+    assert lines[0].split()[:2] == ["recipe", "model"]
+    assert len(lines) == 1 + len(rows)
+    assert "99.45% (best)" in next(line for line in lines if line.startswith("ladder_7k_step"))
+
+
+def test_models(cli):
+    rows = cli.json("models")
+    assert {row["model"]: row["parameters"] for row in rows} == COUNTS
+    assert all(row["what"] for row in rows)
+    assert all(name in cli("models").stdout for name in MODELS)
+
+
+def test_summary(cli):
+    found = cli.json("summary", "ladder_7k")
+    assert found["error"] is None
+    assert "7,596" in cli("summary", "ladder_7k").stdout
+
+
+def test_summary_of_a_broken_network_fails(cli, tmp_path):
+    file = tmp_path / "broken.py"
+    file.write_text(
+        "from torch import nn\ndef net(num_classes=10, in_channels=1, image_size=28):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(99, 10))\n"
+    )
+    assert "784" in cli("summary", f"{file}:net", code=1).stdout
+    assert cli.json("summary", f"{file}:net", code=1)["error"]
+
+
+def test_data_list(cli, tiny_mnist):
+    rows = cli.json("data", "list")
+    assert [row["name"] for row in rows] == list(DATASETS)
+    assert rows[0]["folder"] == str(tiny_mnist)
+    text = cli("data", "list").stdout
+    assert "missing: lenette data fetch kmnist" in text
+
+
+def test_data_verify(cli, tiny_mnist):
+    rows = cli.json("data", "verify", "mnist")
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    assert cli.json("data", "verify", "kmnist", code=1)[0]["status"] == "missing"
+    assert "missing" in cli("data", "verify", "kmnist", code=1).stdout
+
+
+def test_data_import(cli, tiny_mnist, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("LENETTE_DATA")
+    place = cli("data", "import", "mnist", tiny_mnist).stdout.strip()
+    assert place.startswith(f"mnist lies in {tmp_path}")
+    assert cli.json("data", "verify", "mnist")[0]["status"] == "ok"
