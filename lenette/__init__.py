@@ -10,6 +10,7 @@ _HOMES = {
     "Recipe": "lenette.recipes",
     "Run": "lenette.runs",
     "dataset": "lenette.data:load",
+    "format_summary": "lenette.models",
     "model": "lenette.models:build",
     "print_lines": "lenette.progress",
     "recipe": "lenette.recipes:load",

@@ -32,11 +32,14 @@ from dataclasses import replace
 import torch
 
 import lenette
-from lenette.data import fetch, find
+from lenette import data
 from lenette.lessons import backprop, backprop_mlp
 from lenette.lessons.backprop import COURSE, TEXTBOOK
 
 # %matplotlib inline
+
+# %% tags=["parameters"]
+DATASET = "mnist"  # of the last two sections
 
 # %% [markdown]
 # ## 1. The network
@@ -211,9 +214,9 @@ print(backprop.walkthrough(mine, learning_rates=(0.5, 5.0)))
 # and $Y$.
 
 # %%
-if find("mnist") is None:
-    fetch("mnist")
-digits = lenette.dataset("mnist")
+if DATASET == "mnist" and data.find("mnist") is None:
+    data.fetch("mnist")
+digits = lenette.dataset(DATASET)
 images, labels = digits.images[:512] / 255, digits.labels[:512]
 torch.manual_seed(0)
 model = lenette.model("sigmoid_mlp")
