@@ -103,8 +103,17 @@ def train(recipe: str, as_json: bool, again: bool, **options: Any) -> None:
     """
     from lenette import training
 
+    trained = False
+
+    def listen(record: dict[str, Any]) -> None:
+        nonlocal trained
+        trained = True
+        progress(record)
+
     with display(as_json) as progress:
-        run = training.train(recipe, again=again, progress=progress, **options)
+        run = training.train(recipe, again=again, progress=listen, **options)
+    if not trained:
+        click.echo("this run exists already and was found; --again makes it anew", err=True)
     conclude(run, as_json)
 
 
