@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lenette import models
-from lenette.evidence.rule import SAME_IMAGES, accuracy_of, conclude, rule_in_words
+from lenette.evidence.rule import SAME_IMAGES, SAME_LOSS, accuracy_of, conclude, rule_in_words
 from lenette.evidence.schema import Proof
 from lenette.evidence.weights import is_kept
 from lenette.plan import Plan
@@ -29,6 +29,12 @@ def recipe_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
         yield f"the source of {recipe.model} is not the one that was proven"
     if recipe.protocol == "sealed" and recipe.fold != -1:
         yield f"a sealed recipe is proven on all training images (fold -1), not with fold {recipe.fold} held out"
+    engine = proof["engine"]
+    device = "cpu" if engine["build"].get("device", "cpu") == "cpu" else "cuda"
+    if [engine["build"].get("engine"), device, engine["build"].get("threads")] != [
+        engine[name] for name in ("name", "device", "threads")
+    ]:
+        yield "the engine's name, device or threads are not those of its build"
     about = proof["data"]
     if len(about["shape"]) != 3 or min(*about["shape"], about["num_images"], proof["test"]["num_images"]) < 1:
         yield f"there are no images of the shape {about['shape']}"
@@ -131,6 +137,9 @@ def _curve_figures(proof: Proof, recipe: Recipe, run: Proof) -> Iterator[str]:
         num_others = round(abs(curve["test_accuracy"][-1] - run["accuracy"]) * num_test)
         if num_others > SAME_IMAGES:
             yield f"its last epoch differs from its result by {num_others} images"
+        losses = curve["test_loss"][-1], run["loss"]
+        if None not in losses and not math.isclose(*losses, rel_tol=SAME_LOSS):
+            yield f"its last epoch has a test loss of {losses[0]:.6g}, its result one of {losses[1]:.6g}"
 
 
 def _is_share(value: float, total: int) -> bool:
@@ -165,8 +174,8 @@ def _unequal(here: Any, there: Any, name: str) -> Iterator[str]:
     elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
         for place, pair in enumerate(zip(here, there, strict=True)):
             yield from _unequal(*pair, f"{name}[{place}]")
-    elif isinstance(here, float | int) and isinstance(there, float | int) and not isinstance(here, bool):
+    elif isinstance(here, float) and isinstance(there, float | int):
         if not math.isclose(here, there, rel_tol=1e-9, abs_tol=1e-12):
             yield f"{name} is {here}, and should be {there}"
-    elif here != there:
+    elif here != there or isinstance(here, bool) != isinstance(there, bool):
         yield f"{name} is {here!r:.80}, and should be {there!r:.80}"

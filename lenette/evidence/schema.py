@@ -125,7 +125,7 @@ def read_done(path: str | Path) -> Proof:
     proof = read(path)
     if proof.get("status") == "begun":
         raise LenetteError(f"the proof {path} was begun and not finished: the same `lenette prove` goes on with it")
-    if fault := misfit(proof, SCHEMA):
+    if fault := misfit(proof, SCHEMA) or ("" if proof["status"] == "done" else f"its status is '{proof['status']}'"):
         raise LenetteError(f"{path} is not a whole proof: {fault}")
     return proof
 

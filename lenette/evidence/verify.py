@@ -10,7 +10,7 @@ from lenette import data, files, models, runs, training
 from lenette.errors import DataError, Diverged, LenetteError, RunError
 from lenette.evidence import consistency, sealed, weights
 from lenette.evidence.networks import NotHere, network_of, require_consent, weights_of
-from lenette.evidence.rule import SAME_IMAGES
+from lenette.evidence.rule import SAME_IMAGES, SAME_LOSS
 from lenette.evidence.schema import Proof, digest, read_done, recipe_of
 from lenette.inference import logits
 from lenette.metrics import evaluate
@@ -20,7 +20,6 @@ ON_RECORD = (
     "that the rule was written before the first run, that no other runs were left out, and how often a test was opened",
     "the epochs and the curves (`--retrain SEED` makes a run again and compares bits), the seconds, the machines",
 )
-SAME_LOSS = 1e-3  # relative; machines differ by a hundredth of that
 
 
 def verify(
