@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 # What takes the place of the values in the cell tagged "parameters", to see in seconds that all cells run.
-SMALL = 'DATASET = "optdigits"\nEPOCHS = 1\nSEEDS = 1'
+SMALL = 'DATASET = "optdigits"\nEPOCHS = 1\nSEEDS = 1\nPROCESSES = 1'
 
 
 def names() -> list[str]:
