@@ -140,19 +140,30 @@ def compare(first: str, second: str, folder: Path | None, store: Path, as_json: 
 )
 @click.option("--run", is_flag=True, help="make the proofs that are missing (hours of work)")
 @click.option("--seeds", type=click.IntRange(min=1), help="of each proof that is made (else 10; four_conv_593k: 3)")
-@click.option("--markdown", is_flag=True, help="print the table of the README")
+@click.option("--markdown", is_flag=True, help="print a Markdown table")
+@click.option(
+    "--update",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="put the table into this file, between <!-- claims:begin --> and <!-- claims:end -->",
+)
 @run_options
 @json_option
-def claims(results: Path, run: bool, seeds: int | None, markdown: bool, as_json: bool, **options: Any) -> None:
+def claims(
+    results: Path, run: bool, seeds: int | None, markdown: bool, update: Path | None, as_json: bool, **options: Any
+) -> None:
     """Print what the documents claim beside what the proofs measured, like for like."""
     from lenette.evidence import words
     from lenette.evidence.claims import claims
+    from lenette.files import write_text
 
     progress = display(as_json or markdown)
     with saying_how_to_go_on():
         rows = claims(
             results, run=run, seeds=seeds, say=lambda line: click.echo(line, err=True), progress=progress, **options
         )
+    if update is not None:
+        table = words.claims_markdown(rows)
+        write_text(update, words.with_table(update.read_text(encoding="utf-8"), table))
     if as_json:
         echo_json(rows)
     elif markdown:

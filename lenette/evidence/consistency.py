@@ -29,11 +29,10 @@ def recipe_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
         yield f"the source of {recipe.model} is not the one that was proven"
     if recipe.protocol == "sealed" and recipe.fold != -1:
         yield f"a sealed recipe is proven on all training images (fold -1), not with fold {recipe.fold} held out"
-    engine = proof["engine"]
-    device = "cpu" if engine["build"].get("device", "cpu") == "cpu" else "cuda"
-    if [engine["build"].get("engine"), device, engine["build"].get("threads")] != [
-        engine[name] for name in ("name", "device", "threads")
-    ]:
+    engine, build = proof["engine"], proof["engine"]["build"]
+    device = "cpu" if build.get("device", "cpu") == "cpu" else "cuda"
+    decides = {"name": build.get("engine"), "device": device, "threads": build.get("threads", engine["threads"])}
+    if any(engine[name] != value for name, value in decides.items()):
         yield "the engine's name, device or threads are not those of its build"
     about = proof["data"]
     if len(about["shape"]) != 3 or min(*about["shape"], about["num_images"], proof["test"]["num_images"]) < 1:

