@@ -1,6 +1,8 @@
-"""What every benchmark here shares: the machine's description, the wait for quiet, and the files of the result."""
+"""What every benchmark here shares: a description of the machine, an eye on other processes, and the result's files."""
 
 import json
+import multiprocessing
+import os
 import time
 from datetime import date
 from pathlib import Path
@@ -27,17 +29,27 @@ def sentence(machine: dict[str, Any]) -> str:
     )
 
 
-def wait_for_quiet(busy_share: float = 0.1, limit_seconds: float = 5.0) -> bool:
-    """Wait until other processes leave the cores alone; return whether they did within the limit (Linux; else True)."""
+def foreign_seconds() -> float:
+    """Return the CPU seconds that all other processes but this one and its children have used (0 where unknown)."""
+    if not Path("/proc/stat").exists():
+        return 0.0
+    ticks = sum(int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:4])
+    for child in multiprocessing.active_children():
+        ticks -= sum(
+            int(word) for word in Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        )
+    own = os.times()
+    return ticks / os.sysconf("SC_CLK_TCK") - own.user - own.system
+
+
+def wait_for_quiet(busy_share: float = 0.1, limit_seconds: float = 5.0) -> None:
+    """Wait until other processes leave the cores alone and workers of this one have nothing to do, or for the limit."""
     deadline = time.monotonic() + limit_seconds
-    while (before := _jiffies()) is not None:
+    while time.monotonic() < deadline:
+        before = foreign_seconds()
         time.sleep(0.1)
-        busy, whole = (after - first for after, first in zip(_jiffies() or before, before, strict=True))
-        if busy <= busy_share * whole:
-            return True
-        if time.monotonic() > deadline:
-            return False
-    return True
+        if foreign_seconds() - before <= busy_share * 0.1 * (os.cpu_count() or 1):
+            return
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
@@ -57,12 +69,3 @@ def save(name: str, result: dict[str, Any], text: str) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
-
-
-def _jiffies() -> tuple[int, int] | None:
-    """Return the ticks of all cores since the start, (busy, all), or None where the system doesn't tell."""
-    try:
-        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    except OSError:
-        return None
-    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)

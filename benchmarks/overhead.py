@@ -7,6 +7,7 @@ prints two tables and writes results/benchmarks/overhead.json and .md. The text 
 
 import argparse
 import functools
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -53,6 +54,7 @@ TARGET_SHARE = 0.1
 TARGET_SECONDS = 1e-4
 ROUND_SECONDS = 0.3
 MOST_STEPS = 80
+QUIET_SHARE = 0.03  # of the cores: a round in which other processes took more is made again, once
 
 Way = Callable[[int], None]
 
@@ -172,22 +174,31 @@ def draw_seconds(plan: Plan, epoch: int) -> tuple[float, float]:
     return (middle - start) / plan.steps_per_epoch, (end - middle) / plan.steps_per_epoch
 
 
+def one_round(runs: dict[str, Way], plan: Plan, num_steps: int, epoch: int) -> tuple[float, dict[str, float]]:
+    """Return the share of the cores that other processes took meanwhile, and each way's seconds a step."""
+    machine.wait_for_quiet()
+    start, foreign = time.perf_counter(), machine.foreign_seconds()
+    order, augmentation = draw_seconds(plan, epoch)
+    result = {}
+    for name, run in runs.items():
+        extra = (order if name.startswith("engine") else 0) + (augmentation if name == "engine_all" else 0)
+        result[name] = seconds_a_step(run, num_steps) + extra
+    cores = os.cpu_count() or 1
+    return (machine.foreign_seconds() - foreign) / (time.perf_counter() - start) / cores, result
+
+
 def measure(recipe: Recipe, dataset: Dataset, threads: int, num_rounds: int) -> dict[str, Any]:
     """Return one recipe's seconds a step: of each way in each round, their medians, and what follows from them."""
     plan = Plan(recipe, 0, len(dataset))
     runs = ways(recipe, dataset, threads)
+    machine.wait_for_quiet()
     fastest = min(seconds_a_step(runs["bare"], 1) for _ in range(3))
     num_steps = min(MOST_STEPS, max(2, round(ROUND_SECONDS / fastest)))
-    rounds: dict[str, list[float]] = {name: [] for name in runs}
-    num_disturbed = 0
-    for number in range(num_rounds):
-        num_disturbed += not machine.wait_for_quiet()
-        order, augmentation = draw_seconds(plan, 1 + number % (recipe.epochs - 1))
-        for name, run in runs.items():
-            seconds = seconds_a_step(run, num_steps)
-            if name.startswith("engine"):
-                seconds += order + (augmentation if name == "engine_all" else 0)
-            rounds[name].append(seconds)
+    tries: list[tuple[float, dict[str, float]]] = []
+    while sum(share < QUIET_SHARE for share, _ in tries) < num_rounds and len(tries) < 2 * num_rounds:
+        tries.append(one_round(runs, plan, num_steps, 1 + len(tries) % (recipe.epochs - 1)))
+    kept = sorted(tries, key=lambda item: item[0])[:num_rounds]
+    rounds = {name: [seconds[name] for _, seconds in kept] for name in runs}
 
     def difference(one: str, other: str) -> float | None:
         if one not in rounds:
@@ -201,7 +212,8 @@ def measure(recipe: Recipe, dataset: Dataset, threads: int, num_rounds: int) -> 
         "batch_size": recipe.batch_size,
         "steps_per_epoch": plan.steps_per_epoch,
         "steps_per_round": num_steps,
-        "rounds_disturbed": num_disturbed,
+        "rounds_tried": len(tries),
+        "foreign_share": kept[-1][0],
         "seconds": times,
         "adds": adds,
         "adds_no_dropout": difference("engine_no_dropout", "bare_no_dropout"),
@@ -240,7 +252,7 @@ def report(about: dict[str, Any], num_rounds: int, results: list[dict[str, Any]]
             cells += [f"{seconds / whole:.2f}"]
         feeding.append(cells)
     num_met = sum(result["met"] for result in results)
-    disturbed = sum(result["rounds_disturbed"] for result in results)
+    share = max(result["foreign_share"] for result in results)
     what = ["bare", "engine", "adds", "adds %", "target met", "adds, no dropout", "augmentation", "engine, all"]
     documents = [
         f"{workers} workers: {unit}" for workers in (0, 2) for unit in ("ms", "steps/s", "s/epoch", "x engine")
@@ -248,8 +260,8 @@ def report(about: dict[str, Any], num_rounds: int, results: list[dict[str, Any]]
     return "\n\n".join(
         [
             "# What the reference engine adds to a training step",
-            f"{machine.sentence(about)}; {num_rounds} rounds, {disturbed} of {num_rounds * len(results)} "
-            "begun while other processes kept the cores busy.",
+            f"{machine.sentence(about)}. {num_rounds} rounds, in which other processes took at most {share:.0%} of the "
+            "cores.",
             EXPLANATION,
             f"The target is met for {num_met} of {len(results)} recipes.",
             machine.table(["recipe", "batch", *what], overhead),
