@@ -125,7 +125,7 @@ def test_a_proof_that_was_cut_off_ends_as_if_it_had_not_been(protocol, proofs, t
 
 
 def test_a_proof_killed_outright_goes_on(tmp_path):
-    recipe = TINY.but(epochs=20)
+    recipe = TINY.but(epochs=10)
     (tmp_path / "tiny.toml").write_text(recipe.to_toml())
     call = [
         sys.executable,
@@ -136,7 +136,7 @@ def test_a_proof_killed_outright_goes_on(tmp_path):
         "--accuracy",
         "85",
         "--seeds",
-        "3",
+        "2",
     ]
     process = subprocess.Popen(
         [*call, "--processes", "1"], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
@@ -148,8 +148,8 @@ def test_a_proof_killed_outright_goes_on(tmp_path):
     process.wait()
     assert read(tmp_path / "proofs/tiny.json")["status"] == "begun"
     how = {"out": tmp_path / "proofs/tiny.json", "store": tmp_path / "runs", "processes": 1}
-    ended = prove(recipe, 0.85, 3, **how)
-    whole = prove(recipe, 0.85, 3, **how | {"out": tmp_path / "w/tiny.json", "store": tmp_path / "other"})
+    ended = prove(recipe, 0.85, 2, **how)
+    whole = prove(recipe, 0.85, 2, **how | {"out": tmp_path / "w/tiny.json", "store": tmp_path / "other"})
     assert timeless(ended) == timeless(whole)
 
 

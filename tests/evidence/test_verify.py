@@ -1,4 +1,5 @@
 import copy
+import functools
 import json
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from lenette.errors import LenetteError, ModelError
+from lenette import data as datasets
+from lenette.errors import DataError, LenetteError, ModelError
 from lenette.evidence.consistency import _unequal
 from lenette.evidence.proof import prove
 from lenette.evidence.rule import conclude, make_rule, rule_in_words
@@ -63,6 +65,12 @@ def is_refused(path: Path, **how) -> bool:
         return True
 
 
+@pytest.fixture
+def loaded_once(monkeypatch):
+    """Read the data once for many checks."""
+    monkeypatch.setattr(datasets, "load", functools.cache(datasets.load))
+
+
 @pytest.mark.parametrize("name", ["course", "sealed", "faster"])
 def test_an_honest_proof_is_verified(name, proofs):
     result = verify(proofs / f"{name}.json", store="nowhere")
@@ -73,9 +81,9 @@ def test_an_honest_proof_is_verified(name, proofs):
     assert sum("rests on the record alone" in line for line in lines) == 2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_change_is_refused(data, proofs, tmp_path):
+def test_any_change_is_refused(data, proofs, tmp_path, loaded_once):
     proof = read(proofs / data.draw(st.sampled_from(["course.json", "sealed.json"])))
     path = data.draw(st.sampled_from(sorted(leaves(proof), key=str)))
     false = forged(proof, path, another(at(proof, path)))
@@ -86,7 +94,7 @@ def test_any_change_is_refused(data, proofs, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "every"), [("course", 1), ("sealed", 4)])
-def test_a_forger_who_mends_the_digest_is_refused_too(name, every, own):
+def test_a_forger_who_mends_the_digest_is_refused_too(name, every, own, loaded_once):
     """Every single figure but those that stand on the record alone."""
     proof = read(own / f"{name}.json")
     for path in list(leaves(proof))[::every]:
@@ -245,13 +253,10 @@ def test_a_seed_that_is_not_there(proofs):
 
 
 def test_data_that_are_not_here_leave_the_accuracy_unchecked(own, monkeypatch):
-    from lenette import data
-    from lenette.errors import DataError
-
     def missing(*_):
         raise DataError("nowhere")
 
-    monkeypatch.setattr(data, "load", missing)
+    monkeypatch.setattr(datasets, "load", missing)
     result = verify(own / "course.json")
     assert not result["refused"]
     assert "nowhere" in result["unchecked"][0]
