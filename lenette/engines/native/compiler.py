@@ -1,4 +1,4 @@
-"""Compile C++ with the system's compiler for this machine, once; later processes find the result in the user's cache."""
+"""Compile C++ with the system's compiler for this machine, once; other processes find it in the user's cache."""
 
 import ctypes
 import hashlib
@@ -17,7 +17,16 @@ from lenette.errors import UnsupportedByEngine
 
 COMPILERS = ("c++", "g++", "clang++")
 # Contraction to fused multiply-adds is most of the speed. None of these flags lets the compiler reorder a sum.
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-pthread")
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+)
 HEADERS = Path(__file__).parent
 
 

@@ -139,16 +139,20 @@ private:
         });
     }
 
+    // A block of the gradient's channels stays in the second cache while all of the input passes over it.
     void add_weight_gradient(const Vector* x, const Vector* d, Scalar* gradients, int h, int lines) {
-        for_tiles<CI * KH, kWeightRows>([&](auto rows, int row) {
-            const Vector* starts[rows];
-            for (int i = 0; i < rows; ++i)
-                starts[i] = x + ((row + i) % KH + h * STRIDE) * kXRow + (row + i) / KH * XW;
-            for_tiles<CO, kWeightChannelTile>([&](auto channels, int channel) {
-                weight_tile<rows, KW, channels>(starts, STRIDE * kXRow, STRIDE,
-                                                d + (kTop + h * STRIDE) * kDRow + channel * DW + kLeft, DW,
-                                                STRIDE * kDRow, STRIDE, lines, OW,
-                                                gradients + weight + (channel * CI * KH + row) * KW, CI * kTaps);
+        for_tiles<CO, 32>([&](auto channels_of_block, int block) {
+            for_tiles<CI * KH, kWeightRows>([&](auto rows, int row) {
+                const Vector* starts[rows];
+                for (int i = 0; i < rows; ++i)
+                    starts[i] = x + ((row + i) % KH + h * STRIDE) * kXRow + (row + i) / KH * XW;
+                for_tiles<channels_of_block, kWeightChannelTile>([&](auto channels, int tile) {
+                    const int channel = block + tile;
+                    weight_tile<rows, KW, channels>(starts, STRIDE * kXRow, STRIDE,
+                                                    d + (kTop + h * STRIDE) * kDRow + channel * DW + kLeft, DW,
+                                                    STRIDE * kDRow, STRIDE, lines, OW,
+                                                    gradients + weight + (channel * CI * KH + row) * KW, CI * kTaps);
+                });
             });
         });
     }

@@ -70,7 +70,7 @@ public:
         size = size_of_block;
         room = (size + 15) / 16 * 16;
         kept.assign(blocks * room, Bits(~0));
-        factor = dropped < 65536 ? Scalar(65536.0 / (65536 - dropped)) : Scalar(0);
+        factor = dropped < 65536 ? float(65536.0 / (65536 - dropped)) : 0.0f;  // float32 as in the plan
     }
 
     // Element e of image n of the batch has lane n * size + e of the stream.

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from lenette.data import Dataset
-from lenette.engines.native import compiler, generate
+from lenette.engines.native import compiler
+from lenette.engines.native.generate import source_of
+from lenette.engines.native.stages import supports
 from lenette.plan import Plan
 
 State = dict[str, torch.Tensor]
@@ -38,9 +40,7 @@ class _Weights(ctypes.Structure):
 
 
 class _Epoch(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_void_p) for name in ("images", "labels", "order", "warps", "jitters", "erasures")
-    )
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("images", "labels", "order", "warps", "jitters", "erasures"))
 
 
 class _Steps(ctypes.Structure):
@@ -54,7 +54,7 @@ class Engine:
     """Train a network along a plan, step by step; a given number of threads doesn't change a bit.
 
     Args:
-        model: an nn.Sequential of the layers in `generate.LAYERS`; it is trained in place.
+        model: an nn.Sequential of the layers in `stages.LAYERS`; it is trained in place.
         plan: what chance and schedules decide.
         dataset: the training images.
         device: "cpu".
@@ -75,9 +75,9 @@ class Engine:
         scalar: str = "float",
     ) -> None:
         recipe = plan.recipe
-        generate.supports(model, recipe)
+        supports(model, recipe)
         shape = tuple(dataset.images.shape[1:])
-        source = generate.source_of(model, (shape[0], shape[1], shape[2]), dataset.mean, dataset.std)
+        source = source_of(model, (shape[0], shape[1], shape[2]), dataset.mean, dataset.std)
         self.library = compiler.compile_library(source, scalar)
         self.build: dict[str, Any] = compiler.build_of(scalar) | {"source": hashlib.sha256(source.encode()).hexdigest()}
         self.dtype = {"float": torch.float32, "double": torch.float64}[scalar]
@@ -137,9 +137,10 @@ class Engine:
             self._train(epoch, place, count, losses[done:], correct[done:])
             self.step += count
             done += count
-        for module in self.model.modules():
-            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) and module.num_batches_tracked is not None:
-                module.num_batches_tracked += num_steps
+        for model in (self.model, self.averaged):
+            for value in model.buffers() if model else ():
+                if not value.is_floating_point():  # batch-norm's count of batches
+                    value.add_(num_steps)
         return losses, correct
 
     def _train(self, epoch: int, place: int, count: int, losses: torch.Tensor, correct: torch.Tensor) -> None:
@@ -147,7 +148,11 @@ class Engine:
         order = plan.order(epoch)
         augmentation = [plan.warps(epoch), plan.jitters(epoch), plan.erasures(epoch)]
         keys = np.array(
-            [plan.mask_key(step, layer) for step in range(steps.start, steps.stop) for layer in range(self.num_dropouts)],
+            [
+                plan.mask_key(step, layer)
+                for step in range(steps.start, steps.stop)
+                for layer in range(self.num_dropouts)
+            ],
             dtype=np.uint64,
         )
         rates, decays = self.rates[steps], None if self.decays is None else self.decays[steps]
@@ -166,13 +171,18 @@ class Engine:
         self.library.lenette_train(self.network, ctypes.byref(numbers), ctypes.byref(job))
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 [N, classes] for images uint8 [N, C, H, W], in evaluation mode, of the averaged weights if any."""
+        """Return float32 [N, classes] for images uint8 [N, C, H, W], in evaluation mode, of averaged weights if any."""
         if tuple(images.shape[1:]) != self.shape or images.dtype != torch.uint8:
-            raise ValueError(f"images are {images.dtype} {list(images.shape)}, not uint8 [N, {', '.join(map(str, self.shape))}]")
+            raise ValueError(
+                f"images are {images.dtype} {list(images.shape)}, not uint8 [N, {', '.join(map(str, self.shape))}]"
+            )
         images = images.contiguous()
         result = torch.empty(len(images), self.num_classes, dtype=self.dtype)
         self.library.lenette_evaluate(
-            self.network, ctypes.c_void_p(images.data_ptr()), ctypes.c_int64(len(images)), ctypes.c_void_p(result.data_ptr())
+            self.network,
+            ctypes.c_void_p(images.data_ptr()),
+            ctypes.c_int64(len(images)),
+            ctypes.c_void_p(result.data_ptr()),
         )
         return result.float()
 

@@ -1,0 +1,63 @@
+"""Finding the compiler, and many processes that compile the same at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lenette.engines.native import compiler
+from lenette.errors import UnsupportedByEngine
+
+SOURCE = 'extern "C" int answer() { return 42; }'
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_compiles_once(cache, monkeypatch):
+    assert compiler.compile_library(SOURCE).answer() == 42
+    (library,) = cache.rglob("*.so")
+    before = library.stat().st_mtime_ns
+    assert compiler.compile_library(SOURCE).answer() == 42
+    assert library.stat().st_mtime_ns == before
+    compiler.compile_library(SOURCE, "double")
+    monkeypatch.setattr(compiler, "FLAGS", (*compiler.FLAGS, "-DANOTHER"))
+    compiler.compile_library(SOURCE)
+    assert len(list(cache.rglob("*.so"))) == 3
+
+
+def test_processes_may_compile_at_once(cache):
+    code = f"from lenette.engines.native.compiler import compile_library as c; assert c({SOURCE!r}).answer() == 42"
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert [path.suffix for path in (cache / "lenette" / "native").iterdir()] == [".so"]
+
+
+def test_names_what_it_sought(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UnsupportedByEngine, match=r"c\+\+, g\+\+, clang\+\+"):
+        compiler.find()
+    monkeypatch.setenv("CXX", "mycc --fast")
+    with pytest.raises(UnsupportedByEngine, match="CXX = 'mycc --fast'"):
+        compiler.find()
+
+
+def test_takes_the_environments_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", f"{sys.executable} -x")
+    assert compiler.find() == [sys.executable, "-x"]
+
+
+def test_refuses_windows(monkeypatch):
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    with pytest.raises(UnsupportedByEngine, match="Windows"):
+        compiler.find()
+
+
+def test_shows_the_compilers_words(cache):
+    with pytest.raises(UnsupportedByEngine, match="error"):
+        compiler.compile_library("int broken(")
+    assert not list(cache.rglob("*.so"))
