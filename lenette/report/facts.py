@@ -1,6 +1,7 @@
 """What is known of a run, as plain values: the page and the terminal only put it into words."""
 
 import math
+import shlex
 from typing import Any
 
 from lenette import models, recipes
@@ -51,6 +52,7 @@ def facts(run: Run) -> dict[str, Any]:
         "train_seconds": lines[-1]["train_seconds"] if lines else None,
         "evaluate_seconds": lines[-1]["evaluate_seconds"] if lines else None,
         "seed": run.seed,
+        "num_classes": len(about["data"]["classes"]),
         "num_train_images": about["data"]["num_images"],
         "data_digest": {
             part: digest for part, digest in zip(("train", run.part), about["data"]["digest"], strict=True) if part
@@ -187,7 +189,7 @@ def command(run: Run) -> str:
             if (value := getattr(recipe, name)) is not None:
                 words.append(_option(name, value))
     else:
-        words.append(str(run.folder))
+        words.append(shlex.quote(str(run.folder)))
     words += [f"--seed {run.seed}", f"--engine {about['engine']}", f"--threads {about['threads']}"]
     return " ".join(words)
 
@@ -204,7 +206,7 @@ def _option(name: str, value: Any) -> str:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
-    return f"--{flag} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+    return f"--{flag} {shlex.quote(','.join(map(str, value)) if isinstance(value, tuple) else str(value))}"
 
 
 def _num_bytes(run: Run) -> int | None:

@@ -76,22 +76,18 @@ def inline(figure: "Figure", name: str, label: str) -> Any:
     """Return a figure as <svg> for a page: with a label for those who can't see it, ids of its own, the page's inks."""
     from markupsafe import Markup, escape
 
-    svg = to_svg(figure)
+    svg = re.sub(r"<style.*?</style>", "", to_svg(figure), flags=re.DOTALL)  # it would rule the whole page
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
     for ink, variable in INKS.items():
         svg = svg.replace(ink, f"var(--{variable}, {ink})")
     svg = re.sub(r"'DejaVu Sans'", "inherit", svg)
-    width = re.search(r'viewBox="0 0 ([\d.]+)', svg)
-    style = f"max-width:{float(width[1]) * 1.45:.0f}px" if width else ""
-    opening = f'<svg role="img" aria-label="{escape(label)}" style="{style}"'
-    return Markup(re.sub(r'^<svg( width="[^"]*"| height="[^"]*")*', opening, _without_size(svg)))
-
-
-def _without_size(svg: str) -> str:
     head, rest = svg.split(">", 1)
-    return re.sub(r' (width|height|version|xmlns[:a-z]*)="[^"]*"', "", head) + ">" + rest
+    box = re.findall(r'viewBox="([^"]*)"', head)[0]
+    width = 1.45 * float(box.split()[2])  # pixels; a little larger than its inches
+    style = f"stroke-linejoin:round;max-width:{width:.0f}px"
+    return Markup(f'<svg role="img" aria-label="{escape(label)}" viewBox="{box}" style="{style}">{rest}')
 
 
 def _images(run: Run) -> dict[str, Any]:

@@ -148,6 +148,16 @@ def test_error_band_is_mean_lowest_and_highest(store: Path, lenet: Run) -> None:
     assert len(styles) == 2
 
 
+def test_runs_without_an_epoch_are_left_out_or_refused(diverged: Run, lenet: Run, refit: Run) -> None:
+    axes = figures.error_band([diverged, lenet]).axes[0]
+    assert axes.get_lines()[0].get_label().startswith("mean of 1 seed;")
+    for runs in ([diverged], [refit]):
+        with pytest.raises(RunError, match="no run has finished an epoch in which it evaluated images"):
+            figures.error_band(runs)
+    with pytest.raises(RunError, match=r"no finished epoch to draw \(diverged\)"):
+        figures.loss(diverged)
+
+
 def test_filters_are_the_first_layers_weights(lenet: Run, store: Path) -> None:
     weights = lenet.model().get_parameter("conv1.weight").detach()[:, 0]
     drawn = [axes.get_images()[0].get_array() for axes in figures.filters(lenet).axes if axes.get_images()]

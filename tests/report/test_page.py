@@ -11,7 +11,7 @@ import pytest
 from lenette import report
 from lenette.evidence.sealed import open_test
 from lenette.report.words import percent
-from lenette.runs import Run
+from lenette.runs import SOURCE, Run
 from lenette.training import train
 
 page_of = functools.cache(report.page)
@@ -65,6 +65,7 @@ def test_page_is_whole_and_needs_nothing_else(kind: str, request: pytest.Fixture
     assert "://" not in html
     assert "@import" not in html
     assert "<script" not in html
+    assert html.count("<style") == 1
     assert len(reader.ids) == len(set(reader.ids))
     for tag, name, value in reader.attributes:
         if name in ("href", "xlink:href", "src"):
@@ -161,6 +162,29 @@ def test_diverged_and_killed_runs_get_a_page_of_what_is_known(diverged: Run, kil
     text = words(page_of(killed))
     assert f"The run was interrupted after 2 epochs of 5; it goes on with: lenette resume {killed.id}." in text
     assert percent(killed.metrics[-1]["test_accuracy"]) in text
+
+
+def test_page_of_a_run_that_somebody_trains_now(killed: Run) -> None:
+    with killed.lock():
+        assert "The run is still being trained: 2 epochs of 5 so far." in words(report.page(killed))
+
+
+def test_page_of_a_network_whose_file_is_gone_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "own.py"
+    source.write_text(
+        "from torch import nn\n"
+        "def net(num_classes, in_channels, image_size):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, num_classes))\n"
+    )
+    run = train(f"{source}:net", epochs=1, dataset="optdigits", threads=1, store=tmp_path, max_bytes=10**6, fold=-1)
+    assert "in all 7,850" in words(report.page(run))
+    gone = run.recipe.but(model=str(tmp_path / "gone.py:net"))
+    (run.folder / "recipe.toml").write_text(gone.to_toml())
+    (run.folder / SOURCE).unlink()
+    text = words(report.page(run))
+    assert "bytes of weights 1,000,000 not measured not known" in text
+    assert f"{percent(run.train_accuracy)} of the 1,497 train images right" in text
+    assert text.count("gone.py") >= 2
 
 
 def test_page_without_its_data_says_so(tiny_folder: Path, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lenette.errors import RunError
 from lenette.plan import Plan
 from lenette.report.style import BLUE, GREY, INK, SERIES, new, styled
+from lenette.report.words import count
 from lenette.runs import Run
 
 if TYPE_CHECKING:
@@ -71,12 +73,17 @@ def error_band(runs: Sequence[Run] | Mapping[str, Sequence[Run]], quantity: str 
 
     Args:
         runs: runs that differ in their seed, or several such lists by name. Epochs that not all runs of a list reached
-            are left out.
+            are left out, and so are runs that finished none.
+
+    Raises:
+        RunError: none of a list's runs finished an epoch in which it evaluated images.
     """
     figure, axes = new(6.4, 3.8)
     groups = runs if isinstance(runs, Mapping) else {"": runs}
     for style, (label, group) in zip(SERIES, groups.items(), strict=False):
-        tables = [_values(run, f"{run.part}_{quantity}") for run in group]
+        tables = [table for run in group if (table := _values(run, f"{run.part}_{quantity}"))]
+        if not tables:
+            raise RunError(f"{label or 'error_band'}: no run has finished an epoch in which it evaluated images")
         shortest = min(len(table) for table in tables)
         epochs = [epoch for epoch, _ in tables[0][:shortest]]
         columns = [[table[row][1] for table in tables] for row in range(shortest)]
@@ -88,7 +95,7 @@ def error_band(runs: Sequence[Run] | Mapping[str, Sequence[Run]], quantity: str 
         axes.fill_between(
             epochs, [min(c) for c in columns], [max(c) for c in columns], color=style["color"], alpha=0.18, linewidth=0
         )
-        axes.plot(epochs, means, label=f"{name}mean of {len(group)} seeds; band: lowest to highest", **style)
+        axes.plot(epochs, means, label=f"{name}mean of {count(len(tables), 'seed')}; band: lowest to highest", **style)
     part = next(iter(groups.values()))[0].part
     if quantity == "accuracy":
         _percent_axis(axes)
@@ -125,8 +132,10 @@ def _half_an_image(run: Run) -> float:
 
 
 def _series(run: Run, quantity: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return (label, name, style) of the curves that the run has."""
+    """Return (label, name, style) of the curves that the run has; RunError where it has none."""
     evaluated, running, plain = SERIES[0], {**SERIES[1], "marker": None}, {**SERIES[2], "color": GREY}
+    if not run.metrics:
+        raise RunError(f"run {run.id} has no finished epoch to draw ({run.status})")
     candidates = [
         (f"{run.part}", f"{run.part}_{quantity}", evaluated),
         (RUNNING, f"train_{quantity}_running", running),

@@ -10,7 +10,7 @@ from lenette.stats import accuracy_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_CLASSES_WITH_COUNTS = 30
+FEW_CLASSES, MOST_CLASSES_WITH_COUNTS = 12, 30
 
 
 @styled
@@ -26,8 +26,10 @@ def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     found, names, part = _of(result, classes)
     counts = found["confusion"]
     num_classes = len(counts)
+    with_counts = num_classes <= MOST_CLASSES_WITH_COUNTS
     most = max((counts[i][j] for i in range(num_classes) for j in range(num_classes) if i != j), default=0) or 1
-    size = min(4.9, 1.6 + 0.33 * num_classes)
+    cell, print_size = (0.33, 8.5) if num_classes <= FEW_CLASSES else (0.26, 6.5) if with_counts else (0.17, 6.5)
+    size = 1.5 + cell * num_classes
     figure, axes = new(size, size)
     for i, row in enumerate(counts):
         axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor=RULE, alpha=0.6, linewidth=0))
@@ -35,11 +37,12 @@ def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None
             if i != j and value:
                 shade = 0.12 + 0.68 * value / most
                 axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=VERMILLION, alpha=shade, linewidth=0))
-            if value and num_classes <= MOST_CLASSES_WITH_COUNTS:
-                digits = len(str(value))
+            if value and with_counts:
+                smaller = max(0, len(str(value)) - 2) * 0.9
+                weight = "bold" if i != j and value > 0.55 * most else "normal"
                 axes.text(
                     j, i, str(value), ha="center", va="center", color=INK if i != j else GREY,
-                    fontsize=8.5 - max(0, digits - 2) * 0.9, fontweight="bold" if i != j and shade > 0.5 else "normal",
+                    fontsize=print_size - smaller, fontweight=weight,
                 )  # fmt: skip
     bare(axes)
     for edge in range(num_classes + 1):
@@ -48,7 +51,7 @@ def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     axes.set(xlim=(-0.5, num_classes - 0.5), ylim=(num_classes - 0.5, -0.5), aspect="equal")
     axes.set_xticks(range(num_classes), names, rotation=90 if max(map(len, names)) > 2 else 0)
     axes.set_yticks(range(num_classes), names)
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, labelsize=print_size + 0.5)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(f"{found['num_errors']:,} mistakes in {found['num_images']:,} {part}images")
     return figure
