@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lenette.cli import catalogue, evidence, lessons, records, training
+from lenette.cli import catalogue, evidence, lessons, records, studies, training
 from lenette.errors import LenetteError
 
 
@@ -38,5 +38,6 @@ def main() -> None:
     """Train, prove and ship image classifiers small enough to understand."""
 
 
-for command in (*training.COMMANDS, *records.COMMANDS, *evidence.COMMANDS, *catalogue.COMMANDS, *lessons.COMMANDS):
-    main.add_command(command)
+for module in (training, records, evidence, studies, catalogue, lessons):
+    for command in module.COMMANDS:
+        main.add_command(command)

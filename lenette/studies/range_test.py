@@ -31,6 +31,7 @@ class RangeTest:
     """
 
     title: str
+    dataset: str
     num_steps: int
     seeds: list[int]
     lr: list[float]
@@ -53,12 +54,13 @@ class RangeTest:
         rates = [rate for rate in self.suggested if rate]
         sentences = [
             f"A learning rate of {self.suggestion:.2g} is suggested: a tenth of that at which the smoothed loss was "
-            f"lowest ({min(rates):.2g} to {max(rates):.2g} over {len(rates)} seeds)."
+            f"lowest ({min(rates):.2g} to {max(rates):.2g} over {_seeds(len(rates))})."
         ]
         stopped = [len(losses) for losses in self.losses if len(losses) < self.num_steps]
         if stopped:
             sentences.append(
-                f"From {self.lr[min(stopped) - 1]:.2g} on the loss went up beyond {TOO_FAR:g} times its lowest."
+                f"In {len(stopped)} of {_seeds(len(rates))} the loss went up beyond {TOO_FAR:g} times its lowest, from "
+                f"{self.lr[min(stopped) - 1]:.2g} on."
             )
         else:
             sentences.append(
@@ -138,6 +140,7 @@ def range_test(
             smoothed.append(smooth)
     return RangeTest(
         title=f"Range test: {base.name or base.model}",
+        dataset=base.dataset,
         num_steps=len(rates),
         seeds=list(range(seeds)),
         lr=rates,
@@ -145,6 +148,10 @@ def range_test(
         smoothed=smoothed,
         suggested=[suggest(rates, smooth) for smooth in smoothed],
     )
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
 def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:

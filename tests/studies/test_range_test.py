@@ -49,7 +49,7 @@ def test_a_range_test_on_images_stops_where_the_loss_breaks_away(tiny_folder: Pa
 
 
 def test_a_loss_that_never_falls_suggests_nothing() -> None:
-    found = RangeTest("t", 2, [0], [0.1, 0.2], [[2.0, 3.0]], [[2.0, 2.5]], [None])
+    found = RangeTest("t", "mnist", 2, [0], [0.1, 0.2], [[2.0, 3.0]], [[2.0, 2.5]], [None])
     assert found.suggestion is None
     assert found.answer == ["The loss never fell between the rates 0.1 and 0.2: nothing to suggest."]
 

@@ -1,0 +1,125 @@
+"""The page of a study: the answer, its figures and tables in one HTML file; JSON, CSV and the figures beside it."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lenette import files, studies
+from lenette.data import DATASETS
+from lenette.many import shown
+from lenette.report import words
+from lenette.report.figures import study as figures
+from lenette.report.page import TEMPLATE as REPORT
+from lenette.report.page import inline
+from lenette.report.style import save
+from lenette.studies import RangeTest, Study, compare
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = Path(__file__).with_name("study.html")
+SENTENCES = "answer.md"
+
+
+def write(study: Study | RangeTest, folder: Path, command: str = "") -> Path:
+    """Write the page, index.html, and beside it answer.md, the tables, the JSON and each figure as SVG.
+
+    Returns the page's path; `command` is what makes the study again, for the page to say.
+    """
+    drawn = drawings(study)
+    if isinstance(study, RangeTest):
+        answer = study.answer
+        study.save(folder)
+    else:
+        answer = studies.answer(study)
+        studies.save(study, folder, answer)
+    for name, (figure, _) in drawn.items():
+        save(figure, folder / f"{name}.svg")
+    again = f"\nMade by `{command}`.\n" if command else ""
+    files.write_text(
+        folder / SENTENCES, f"# {study.title}\n\n" + "\n".join(f"- {sentence}" for sentence in answer) + "\n" + again
+    )
+    files.write_text(folder / "index.html", page(study, answer, drawn, command))
+    return folder / "index.html"
+
+
+def drawings(study: Study | RangeTest) -> dict[str, tuple["Figure", str]]:
+    """Return the figures that the study has, each with a label for those who can't see it."""
+    if isinstance(study, RangeTest):
+        return {"loss": (figures.rising_rate(study), "Line chart of the loss against a rising learning rate")}
+    drawn = {"errors": (figures.errors(study), "Mean train and " + study.part + " error of each cell, with intervals")}
+    if compare.comparisons(study):
+        drawn["differences"] = (figures.differences(study), "Paired differences in error, with intervals")
+    if any(compare.curves(cell, "train_loss") for cell in study.cells):
+        drawn["losses"] = (figures.losses(study), f"Line charts of train and {study.part} loss against the epoch")
+    if study.question == "schedule":
+        drawn["rates"] = (figures.rates(study), "Line chart of each schedule's learning rate against the epoch")
+    return drawn
+
+
+def page(study: Study | RangeTest, answer: list[str], drawn: dict[str, tuple["Figure", str]], command: str) -> str:
+    """Return the study's page as one HTML file without any outside reference."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"fraction": _fraction, "nats": _nats, "points": _points, "epochs": _epochs, "shown": shown}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    style = REPORT.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
+    text = template.render(
+        style=style,
+        study=study,
+        whole=isinstance(study, Study),
+        not_mnist=_not_mnist(study.dataset),
+        answer=answer,
+        pictures={name: inline(figure, name, label) for name, (figure, label) in drawn.items()},
+        **_tables(study),
+        duration=words.duration,
+        command=command,
+    )
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _tables(study: Study | RangeTest) -> dict[str, list[dict[str, Any]]]:
+    if isinstance(study, RangeTest):
+        return {}
+    goals = [compare.convergence(study, f"{part}_loss") for part in ("train", study.part)]
+    return {
+        "differences": compare.comparisons(study),
+        "diagnoses": [compare.diagnosis(study, cell) for cell in study.cells],
+        "convergence": [goal for of_part in goals for goal in of_part] if study.question == "schedule" else [],
+    }
+
+
+def _not_mnist(dataset: str) -> str:
+    if dataset == "mnist":
+        return ""
+    entry = DATASETS.get(dataset)
+    what = entry.description.partition(":")[0] if entry else f"the images in {dataset}"
+    return f"This is not MNIST: every figure here is of {what}."
+
+
+def _fraction(mean: dict[str, Any] | None) -> str:
+    return _with_interval(mean, lambda value: f"{100 * value:.2f}", " %")
+
+
+def _points(mean: dict[str, Any] | None) -> str:
+    return _with_interval(mean, lambda value: f"{round(100 * value, 2) + 0.0:+.2f}", "")
+
+
+def _nats(mean: dict[str, Any] | None) -> str:
+    return _with_interval(mean, lambda value: f"{value:.4f}", "")
+
+
+def _epochs(cell: dict[str, Any]) -> str:
+    if cell["epochs"]:
+        return _with_interval(cell["epochs"], lambda value: f"{value:.1f}", "")
+    return f"{cell['num_reached']} of {cell['num_seeds']} seeds" if cell["num_reached"] else "never"
+
+
+def _with_interval(mean: dict[str, Any] | None, text: Any, unit: str) -> str:
+    if mean is None:
+        return "–"
+    low, high = mean["low"], mean["high"]
+    if low is None or not math.isfinite(low):
+        return text(mean["mean"]) + unit
+    return f"{text(mean['mean'])}{unit} ({text(low)} to {text(high)})"
