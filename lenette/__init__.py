@@ -11,6 +11,7 @@ _HOMES = {
     "Run": "lenette.runs",
     "dataset": "lenette.data:load",
     "format_summary": "lenette.models",
+    "figures": "lenette.report",
     "model": "lenette.models:build",
     "print_lines": "lenette.progress",
     "recipe": "lenette.recipes:load",

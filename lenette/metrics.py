@@ -21,7 +21,7 @@ def evaluate(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
     confidence, predicted = functional.softmax(logits, dim=1).max(dim=1)
     right = predicted == labels
     confusion = torch.bincount(labels * num_classes + predicted, minlength=num_classes**2).view(num_classes, -1)
-    counts = confusion.sum(dim=1)
+    counts = confusion.sum(dim=1).double()
     calibration = _calibration(confidence, right)
     return {
         "num_images": len(labels),
