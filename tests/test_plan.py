@@ -184,6 +184,13 @@ def test_a_mask_is_the_documented_lanes(count, rate, step, layer):
     assert mask.tolist() == pytest.approx(expected, rel=1e-6)
 
 
+def test_a_lane_at_the_rate_itself_is_kept():
+    made = plan()
+    lane = int(np.random.Philox(key=made.mask_key(0, 0)).random_raw()) & 0xFFFF
+    first = [made.mask(0, 0, torch.Size([4]), rate / 65536)[0].item() for rate in (lane, lane + 1)]
+    assert first == [pytest.approx(65536 / (65536 - lane)), 0]
+
+
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.9])
 def test_a_mask_keeps_its_share_and_the_expectation(rate):
     mask = plan().mask(0, 0, torch.Size([100, 10, 50, 10]), rate)
