@@ -15,6 +15,7 @@ GROUPS = {
     "what": "What to train",
     "training": "Training",
     "augmentation": "Augmentation",
+    "record": "Record",
     "budget": "Budget",
     "words": "Words of the record",
 }

@@ -137,7 +137,10 @@ class Recipe:
         "float32", "arithmetic; bfloat16 is autocast, on the reference engine", choices=("float32", "bfloat16")
     )
     evaluate_train: str = _field(
-        "last", "when the training images are evaluated without augmentation", choices=("last", "every")
+        "last",
+        "when the training images are evaluated without augmentation",
+        group="record",
+        choices=("last", "every"),
     )
 
     rotation: float = _field(0.0, "rotate by up to +- so many degrees", group="augmentation", low=0.0, high=180.0)
@@ -253,7 +256,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of the fields that change numbers: not of the budget and the words."""
-        numbers = self.values("what", "training", "augmentation")
+        numbers = self.values("what", "training", "augmentation", "record")
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
