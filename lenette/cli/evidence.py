@@ -10,6 +10,9 @@ import click
 
 from lenette.cli.common import data_option, echo_json, json_option, store_option, table
 
+page_option = click.option(
+    "--page", type=click.Path(path_type=Path, dir_okay=False), help="write a page too, one HTML file"
+)
 RUN_CODE = "run a network that is Python code of the proof's author (read it first)"
 
 
@@ -46,8 +49,9 @@ def percent_option(_: click.Context, __: click.Parameter, value: float | None) -
 @click.option("--preset", help="a course's budget and accuracy: under_20k, under_10k or under_8k")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="the file (else proofs/NAME.json)")
 @run_options
+@page_option
 @json_option
-def prove(recipe: str, as_json: bool, **options: Any) -> None:
+def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None:
     """Train RECIPE on fresh seeds, and say whether their mean test accuracy is proven, refuted or undecided.
 
     The rule is written down before the first run. A proof that was cut off goes on; one that is done is found.
@@ -56,6 +60,7 @@ def prove(recipe: str, as_json: bool, **options: Any) -> None:
 
     with saying_how_to_go_on():
         found = proof.prove(recipe, progress=display(as_json), **options)
+    write_page(page, lambda report: report.proof_page(found))
     if as_json:
         echo_json(found)
     else:
@@ -69,6 +74,7 @@ def prove(recipe: str, as_json: bool, **options: Any) -> None:
 @click.option("--run-code", is_flag=True, help=RUN_CODE)
 @data_option
 @store_option
+@page_option
 @json_option
 def verify(
     file: Path,
@@ -77,10 +83,11 @@ def verify(
     run_code: bool,
     folder: Path | None,
     store: Path,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Check the proof in FILE: recompute its figures from its weights, and its verdict from its figures."""
-    from lenette.evidence import second, words
+    from lenette.evidence import schema, second, words
     from lenette.evidence.verify import verify
 
     result = verify(file, retrain=retrain, folder=folder, store=store, run_code=run_code)
@@ -91,6 +98,8 @@ def verify(
             file, name, part or None, folder=folder, store=store, run_code=run_code
         )
         lines += words.second_lines(result["second_test"])
+    if not result["refused"]:
+        write_page(page, lambda report: report.proof_page(schema.read(file)))
     if as_json:
         echo_json(result)
     else:
@@ -104,13 +113,15 @@ def verify(
 @click.argument("second")
 @data_option
 @store_option
+@page_option
 @json_option
-def compare(first: str, second: str, folder: Path | None, store: Path, as_json: bool) -> None:
+def compare(first: str, second: str, folder: Path | None, store: Path, page: Path | None, as_json: bool) -> None:
     """Say how FIRST and SECOND differ: two proofs (files), seed by seed, or two runs (names)."""
     from lenette.evidence.compare import compare
     from lenette.evidence.words import compare_lines
 
     result = compare(first, second, store=store, folder=folder)
+    write_page(page, lambda report: report.compare_page(result, report.evaluated_images(first, result, folder)))
     if as_json:
         echo_json(result)
         return
@@ -170,6 +181,14 @@ def claims(
         click.echo(words.claims_markdown(rows))
     else:
         click.echo("\n".join(words.claim_lines(rows)))
+
+
+def write_page(path: Path | None, draw: Callable[[Any], str]) -> None:
+    """Write what `draw` makes of the report's module, where a page was asked for."""
+    if path is not None:
+        from lenette.report import evidence
+
+        click.echo(f"page: {evidence.write(path, draw(evidence))}", err=True)
 
 
 @contextmanager

@@ -26,11 +26,12 @@ def compare(
 
     Returns:
         kind: "proofs" or "runs". first, second: {label, recipe (name), parameters, accuracy (mean over the pairs)}.
-        part, num_images: what both were evaluated on. recipe: {field: [first, second]} of the fields that change
-        numbers and differ. pairs: rows of {seed, first, second, difference (second - first), only_first, only_second,
-        p_value} with McNemar's exact test. difference: its mean over pairs, as in `stats.paired_difference`. left_out:
-        seeds that only one of them has a result for. changed: the images on which the pairs differ most, rows of
-        {image, first, second} with the number of pairs that got it right. Fractions throughout.
+        dataset, part, num_images: what both were evaluated on. recipe: {field: [first, second]} of the fields that
+        change numbers and differ. pairs: rows of {seed, first, second, difference (second - first), only_first,
+        only_second, p_value} with McNemar's exact test. difference: its mean over pairs, as in
+        `stats.paired_difference`. left_out: seeds that only one of them has a result for. changed: the images on which
+        the pairs differ most, rows of {image, first, second} with the number of pairs that got it right. Fractions
+        throughout.
 
     Raises:
         LenetteError: one is a proof and one is a run, they were evaluated on different images, or share no seed.
@@ -62,6 +63,7 @@ def compare(
                 name: {key: side[key] for key in ("label", "recipe", "parameters", "accuracy")}
                 for name, side in (("first", one), ("second", two))
             },
+            "dataset": one["what"].dataset,
             "part": one["part"],
             "num_images": num_images,
             "recipe": {name: list(pair) for name, pair in one["what"].differences(two["what"]).items()},

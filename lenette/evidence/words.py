@@ -34,7 +34,7 @@ def proof_lines(proof: Proof) -> list[str]:
     """Return what a proof says."""
     summary, recipe, seeds = proof["summary"], recipe_of(proof), proof["rule"]["seeds"]
     lines = [
-        f"{proof['name'] or recipe.model}: {proof['parameters']:,} parameters, {recipe.epochs} epochs on "
+        f"recipe {proof['name'] or recipe.model}: {proof['parameters']:,} parameters, {recipe.epochs} epochs on "
         f"{recipe.dataset}, {recipe.protocol} protocol, {len(seeds)} seeds from {seeds[0]} to {seeds[-1]}"
     ]
     if recipe.dataset != "mnist":
