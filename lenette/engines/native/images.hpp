@@ -26,13 +26,11 @@ public:
 template <int C, int H, int W>
 class Images : public ImageSource {
     static constexpr int kPlane = H * W;
+    static constexpr int kRoom = (C * kPlane + kLanes - 1) / kLanes * kLanes;
 
 public:
     Images(const double (&means)[C], const double (&stds)[C]) : ImageSource(Shape{C, H, W}) {
-        for (int c = 0; c < C; ++c) {
-            mean[c] = Scalar(means[c]), std[c] = Scalar(stds[c]);
-            for (int v = 0; v < 256; ++v) normalised[c][v] = (Scalar(v) / 255 - mean[c]) / std[c];
-        }
+        for (int c = 0; c < C; ++c) mean[c] = Scalar(means[c]), std[c] = Scalar(stds[c]);
     }
 
     void allocate(int blocks) override { pixels = make_buffer(size_t(blocks) * C * kPlane); }
@@ -40,13 +38,22 @@ public:
     void prepare(const Batch& batch, const Epoch& epoch, int64_t start, int block) override {
         Vector* to = pixels.get() + size_t(block) * C * kPlane;
         const int images = std::min(kLanes, batch.images - block * kLanes);
-        Scalar rendered[kLanes][C * kPlane];
-        for (int lane = 0; lane < images; ++lane) render(epoch, start + block * kLanes + lane, rendered[lane]);
-        for (int lane = images; lane < kLanes; ++lane) std::fill_n(rendered[lane], C * kPlane, Scalar(0));
-        for (int i = 0; i < C * kPlane; ++i) {
-            Vector v;
-            for (int lane = 0; lane < kLanes; ++lane) v[lane] = rendered[lane][i];
-            to[i] = v;
+        Scalar rendered[kLanes][kRoom];
+        // The images of a batch lie all over the memory: ask for them all before the first is needed.
+        for (int lane = 0; lane < images; ++lane)
+            for (int byte = 0; byte < C * kPlane; byte += 64)
+                __builtin_prefetch(image_of(epoch, start + block * kLanes + lane) + byte);
+        for (int lane = 0; lane < kLanes; ++lane) {
+            if (lane < images)
+                render(epoch, start + block * kLanes + lane, rendered[lane]);
+            else
+                std::fill_n(rendered[lane], kRoom, Scalar(0));
+        }
+        for (int i = 0; i < C * kPlane; i += kLanes) {
+            Vector tile[kLanes];
+            for (int lane = 0; lane < kLanes; ++lane) tile[lane] = load(&rendered[lane][i]);
+            transpose(tile);
+            std::copy_n(tile, std::min(kLanes, C * kPlane - i), to + i);
         }
     }
 
@@ -58,13 +65,12 @@ public:
     void write_gradient_row(int, int, const Vector*, long) override {}
 
 private:
+    static const uint8_t* image_of(const Epoch& epoch, int64_t row) {
+        return epoch.images + (epoch.order ? epoch.order[row] : row) * C * kPlane;
+    }
+
     void render(const Epoch& epoch, int64_t row, Scalar* to) const {
-        const uint8_t* image = epoch.images + (epoch.order ? epoch.order[row] : row) * C * kPlane;
-        if (!epoch.warps && !epoch.jitters && !epoch.erasures) {
-            for (int c = 0; c < C; ++c)
-                for (int i = 0; i < kPlane; ++i) to[c * kPlane + i] = normalised[c][image[c * kPlane + i]];
-            return;
-        }
+        const uint8_t* image = image_of(epoch, row);
         if (epoch.warps)
             warp(image, epoch.warps + row * 6, to);
         else
@@ -120,7 +126,7 @@ private:
                 std::fill_n(to + c * kPlane + y * W + square[1], square[3], Scalar(0));
     }
 
-    Scalar mean[C], std[C], normalised[C][256];
+    Scalar mean[C], std[C];
     Buffer pixels;  // [block][channel][row][column]
 };
 

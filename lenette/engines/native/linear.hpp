@@ -1,4 +1,5 @@
-// Linear layers: the tiles of a 1x1 convolution, its pixels being the blocks of the batch.
+// Linear layers: forward and the input's gradient are the tiles of a 1x1 convolution of one pixel; the weights' gradient
+// turns the input over, so that a lane holds another weight and no sum crosses lanes.
 #pragma once
 
 #include "stage.hpp"
@@ -8,7 +9,7 @@ namespace lenette {
 
 template <int IN, int OUT, bool BIAS>
 class Linear : public Operation {
-    static constexpr int kRows = 4, kChannels = kAccumulators / kRows;
+    static constexpr int kInputTile = 2 * kLanes;
 
 public:
     Linear(long weight, long bias) : weight(weight), bias(bias) {}
@@ -62,16 +63,17 @@ public:
 
     void weight_gradient(int part, int parts) override {
         Scalar* gradients = memory->gradients;
-        for_tiles<IN, kRows>([&](auto rows, int in) {
-            if (in / kRows * parts / (IN / kRows + 1) != part) return;
-            const Vector* starts[rows];
-            for (int i = 0; i < rows; ++i) starts[i] = x.get() + in + i;
-            for (int out = 0; out < OUT; ++out) std::fill_n(gradients + weight + out * IN + in, int(rows), Scalar(0));
-            for_tiles<OUT, kChannels>([&](auto channels, int out) {
-                weight_tile<rows, 1, channels>(starts, 0, IN, dy.get() + out, 1, 0, OUT, 1, batch->blocks,
-                                               gradients + weight + out * IN + in, IN);
+        std::vector<Vector> turned(size_t(batch->blocks) * kInputTile);  // [image][input of the tile]
+        constexpr int tiles = (IN + kInputTile - 1) / kInputTile;
+        for (int tile = tiles * part / parts; tile < tiles * (part + 1) / parts; ++tile) {
+            const int in = tile * kInputTile, inputs = at_most(kInputTile, IN - in);
+            turn_over(in, inputs, turned.data());
+            for_tiles<OUT, kAccumulators / 2>([&](auto channels, int out) {
+                const Scalar* d = reinterpret_cast<const Scalar*>(dy.get() + out);
+                outer_product_tile<channels>(turned.data(), d, OUT * kLanes, batch->images,
+                                             gradients + weight + out * IN + in, IN, inputs);
             });
-        });
+        }
         if (!BIAS || part != parts - 1) return;
         for (int out = 0; out < OUT; ++out) {
             Vector sum{};
@@ -81,6 +83,17 @@ public:
     }
 
 private:
+    void turn_over(int in, int inputs, Vector* to) const {
+        for (int block = 0; block < batch->blocks; ++block)
+            for (int half = 0; half < 2; ++half) {
+                Vector tile[kLanes] = {};
+                for (int i = half * kLanes; i < at_most((half + 1) * kLanes, inputs); ++i)
+                    tile[i - half * kLanes] = x[size_t(block) * IN + in + i];
+                transpose(tile);
+                for (int lane = 0; lane < kLanes; ++lane) to[(block * kLanes + lane) * 2 + half] = tile[lane];
+            }
+    }
+
     template <int FROM, int TO>
     static void multiply(const Vector* from, const Scalar* w, const Scalar* b, Vector* to) {
         for_tiles<TO, kAccumulators>([&](auto tile, int start) {

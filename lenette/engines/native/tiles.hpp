@@ -96,6 +96,28 @@ __attribute__((noinline)) void weight_tile(const Vector* const* rows, long x_lin
         for (int i = 0; i < ROWS * KW; ++i) gradient[co * co_stride + i] += total[co * ROWS * KW + i];
 }
 
+// CO outputs by 2 vectors of inputs: gradient[co][input] = sum over images of dy[co] * x[input]; only the first `inputs`
+// are stored. x: [image][2]; dy: a number for each image, [block of images][stride] in memory.
+template <int CO>
+__attribute__((noinline)) void outer_product_tile(const Vector* __restrict x, const Scalar* __restrict dy,
+                                                  long block_stride, int images, Scalar* __restrict gradient,
+                                                  long co_stride, int inputs) {
+    Vector sum[CO][2];
+    LENETTE_UNROLL
+    for (int co = 0; co < CO; ++co) sum[co][0] = sum[co][1] = Vector{};
+    for (int image = 0; image < images; ++image, x += 2) {
+        const Scalar* d = dy + image / kLanes * block_stride + image % kLanes;
+        const Vector first = x[0], second = x[1];
+        LENETTE_UNROLL
+        for (int co = 0; co < CO; ++co) {
+            sum[co][0] += d[co * kLanes] * first;
+            sum[co][1] += d[co * kLanes] * second;
+        }
+    }
+    LENETTE_UNROLL
+    for (int co = 0; co < CO; ++co) std::memcpy(gradient + co * co_stride, sum[co], inputs * sizeof(Scalar));
+}
+
 constexpr int at_most(int a, int b) { return a < b ? a : b; }
 constexpr int at_least_one(int a) { return a > 1 ? a : 1; }
 

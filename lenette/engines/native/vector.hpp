@@ -54,28 +54,56 @@ inline Mask expand(Bits bits) {
     return ((Mask{} + Integer(bits)) & bit_of_lane) != 0;
 }
 
+inline Vector load(const Scalar* from) {
+    Vector v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+}
+
 inline double sum_lanes(Vector v, Mask valid) {
     double sum = 0;
     for (int lane = 0; lane < kLanes; ++lane) sum += valid[lane] ? double(v[lane]) : 0.0;
     return sum;
 }
 
-// The sums over the lanes of kLanes vectors at once: a tree in which each level halves the vectors and adds neighbours.
+// Of two rows, the columns whose number has the bit DISTANCE clear, those of b moved up; and those that have it set,
+// those of a moved down. These two steps transpose, and their sum adds neighbours.
 template <int DISTANCE, size_t... LANE>
-inline Vector add_neighbours(Vector a, Vector b, std::index_sequence<LANE...>) {
-    return __builtin_shufflevector(a, b, ((LANE & DISTANCE) ? LANE - DISTANCE + kLanes : LANE)...) +
-           __builtin_shufflevector(a, b, ((LANE & DISTANCE) ? LANE + kLanes : LANE + DISTANCE)...);
+inline Vector lower_columns(Vector a, Vector b, std::index_sequence<LANE...>) {
+    return __builtin_shufflevector(a, b, ((LANE & DISTANCE) ? LANE - DISTANCE + kLanes : LANE)...);
 }
 
+template <int DISTANCE, size_t... LANE>
+inline Vector upper_columns(Vector a, Vector b, std::index_sequence<LANE...>) {
+    return __builtin_shufflevector(a, b, ((LANE & DISTANCE) ? LANE + kLanes : LANE + DISTANCE)...);
+}
+
+// Make rows columns, kLanes of each.
+template <int DISTANCE = kLanes / 2>
+inline void transpose(Vector* rows) {
+    constexpr auto lanes = std::make_index_sequence<kLanes>();
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+        if (i & DISTANCE) continue;
+        const Vector a = rows[i], b = rows[i + DISTANCE];
+        rows[i] = lower_columns<DISTANCE>(a, b, lanes);
+        rows[i + DISTANCE] = upper_columns<DISTANCE>(a, b, lanes);
+    }
+    if constexpr (DISTANCE > 1) transpose<DISTANCE / 2>(rows);
+}
+
+// The sum over the lanes of each of kLanes vectors: a tree whose levels halve the number of vectors.
 template <int DISTANCE = 1>
 inline Vector sum_each(const Vector* v) {
     if constexpr (DISTANCE == kLanes) {
         return v[0];
     } else {
+        constexpr auto lanes = std::make_index_sequence<kLanes>();
         Vector halves[kLanes / 2 / DISTANCE];
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes / 2 / DISTANCE; ++i)
-            halves[i] = add_neighbours<DISTANCE>(v[2 * i], v[2 * i + 1], std::make_index_sequence<kLanes>());
+            halves[i] = lower_columns<DISTANCE>(v[2 * i], v[2 * i + 1], lanes) +
+                        upper_columns<DISTANCE>(v[2 * i], v[2 * i + 1], lanes);
         return sum_each<DISTANCE * 2>(halves);
     }
 }
