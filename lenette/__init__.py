@@ -9,16 +9,20 @@ _HOMES = {
     "Plan": "lenette.plan",
     "Recipe": "lenette.recipes",
     "Run": "lenette.runs",
+    "claims": "lenette.evidence.claims",
+    "compare": "lenette.evidence.compare",
     "dataset": "lenette.data:load",
     "format_summary": "lenette.models",
     "figures": "lenette.report",
     "model": "lenette.models:build",
     "print_lines": "lenette.progress",
+    "prove": "lenette.evidence.proof",
     "recipe": "lenette.recipes:load",
     "resume": "lenette.training",
     "run": "lenette.runs:find",
     "summary": "lenette.models",
     "train": "lenette.training",
+    "verify": "lenette.evidence.verify",
 }
 
 __all__ = list(_HOMES)

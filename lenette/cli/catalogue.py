@@ -1,5 +1,6 @@
 """lenette recipes, models, summary, data."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def fetch(name: str, folder: Path | None) -> None:
         if record["url"] not in said:
             said.add(record["url"])
             click.echo(record["url"])
-        if click.get_text_stream("stdout").isatty():
+        if sys.stdout.isatty():
             total = f" of {record['total'] / 1e6:.1f}" if record["total"] else ""
             click.echo(f"\r  {record['bytes'] / 1e6:.1f}{total} MB", nl=record["bytes"] == record["total"])
 

@@ -44,7 +44,7 @@ def backprop(
     model = plan.initial(lambda: build("sigmoid_mlp"))
     click.echo(backprop_mlp.walkthrough(model, digits.images[:64] / 255, digits.labels[:64]))
     if figure is not None:
-        from lenette.report import save
+        from lenette.report.figures import save
 
         click.echo(save(backprop.error_figure(network, rates), figure))
 

@@ -67,7 +67,7 @@ def test_is_frozen():
 def test_every_field_has_help_a_group_and_one_of_five_types():
     for f in fields(Recipe):
         assert f.metadata["help"]
-        assert f.metadata["group"] in ("what", "training", "augmentation", "budget", "words")
+        assert f.metadata["group"] in ("what", "training", "augmentation", "record", "budget", "words")
         assert f.type in (int, float, str, bool, tuple[int, ...])
 
 
