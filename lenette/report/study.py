@@ -79,11 +79,12 @@ def page(study: Study | RangeTest, answer: list[str], drawn: dict[str, tuple["Fi
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _tables(study: Study | RangeTest) -> dict[str, list[dict[str, Any]]]:
+def _tables(study: Study | RangeTest) -> dict[str, Any]:
     if isinstance(study, RangeTest):
         return {}
     goals = [compare.convergence(study, f"{part}_loss") for part in ("train", study.part)]
     return {
+        "any_diverged": any(cell.diverged for cell in study.cells),
         "differences": compare.comparisons(study),
         "diagnoses": [compare.diagnosis(study, cell) for cell in study.cells],
         "convergence": [goal for of_part in goals for goal in of_part] if study.question == "schedule" else [],

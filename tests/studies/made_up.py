@@ -80,7 +80,14 @@ def study(question: str, cells: list[Cell], axes: dict[str, list[Any]] | None = 
         seeds=[run["seed"] for run in cells[0].runs],
         axes=axes or {},
         cells=cells,
-        machine={"processor": "abacus", "engine": "reference", "threads": 1},
+        machine={
+            "processor": "abacus",
+            "cores": 10,
+            "system": "wood",
+            "engine": "reference",
+            "threads": 1,
+            **dict.fromkeys(("lenette", "python", "torch", "numpy"), "1.0"),
+        },
     )
 
 

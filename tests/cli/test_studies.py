@@ -1,0 +1,92 @@
+"""lenette study and sweep."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lenette import many, runs
+from lenette.cli import main
+from lenette.many import Estimate
+
+
+@pytest.fixture
+def base(tiny_folder: Path, tmp_path: Path) -> list[str]:
+    changes = {"dataset": tiny_folder, "epochs": 2, "batch_size": 50, "lr": 0.5}
+    options = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    return [*options, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--processes", "1"]
+
+
+def lenette(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def test_sweep_trains_a_grid_and_writes_its_page(base: list[str], tmp_path: Path) -> None:
+    words = ["sweep", "sigmoid_mlp", "--over", "lr=0.1,0.5", "--over", "batch-size=50,100", "--seeds", "2", *base]
+    result = lenette(*words)
+    assert result.exit_code == 0, result.output
+    assert "8 runs to train: about" in result.output
+    assert "8 of 8 runs" in result.output
+    assert "is preferred" in result.output
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "lenette sweep sigmoid_mlp --over lr=0.1,0.5 --over batch-size=50,100 --seeds 2 --set " in page
+    assert "--store" not in page
+
+    result = lenette(*words, "--json")
+    assert "all 8 runs are in the store" in result.stderr
+    assert len(json.loads(result.stdout)["summary"]) == 4
+
+
+def test_each_question_has_its_command(base: list[str], tmp_path: Path) -> None:
+    for words in (
+        ["learning-rate", "sigmoid_mlp", "--rates", "0.1,0.5"],
+        ["batch-size", "sigmoid_mlp", "--sizes", "50,100"],
+        ["schedule", "sigmoid_mlp"],
+        ["ladder", "sigmoid_mlp", "lenet5"],
+        ["augmentation", "sigmoid_mlp", "--set", "rotation=5"],
+    ):
+        result = lenette("study", *words, "--seeds", "1", *base)
+        assert result.exit_code == 0, result.output
+        assert f"lenette study {' '.join(words[:2])}" in (tmp_path / "out" / "index.html").read_text()
+    made = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert [cell["recipe"]["rotation"] for cell in made["cells"]][:2] == [0, 5]
+
+
+def test_a_range_test_suggests_a_rate(base: list[str], tmp_path: Path) -> None:
+    result = lenette("study", "range-test", "lenet5", "--seeds", "1", "--epochs", "4", "--low", "0.001", *base)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "loss.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep", "sigmoid_mlp", "--over", "lrr=0.1"], "unknown field 'lrr'; did you mean 'lr'"),
+        (["sweep", "sigmoid_mlp", "--over", "lr=a,b"], "field 'lr' = 'a': must be a number"),
+        (["sweep", "sigmoid_mlp"], "Missing option '--over'"),
+        (["sweep", "sigmoid", "--over", "lr=0.1"], "did you mean 'sigmoid_mlp'"),
+        (["study", "learning-rate", "sigmoid_mlp", "--rates", "x"], "'x' is no list of numbers"),
+        (["study", "learning-rate", "sigmoid_mlp", "--rates", "0.1,0.1"], "the value 0.1 is given twice"),
+        (["study", "schedule", "sigmoid_mlp", "--set", "lr=0.1,0.2"], "--set lr: one value, not 2"),
+        (["study", "ladder", "lenet5"], "at least two rungs"),
+    ],
+)
+def test_slips_are_named(words: list[str], message: str) -> None:
+    result = lenette(*words)
+    assert result.exit_code in (1, 2)
+    assert message in result.output
+
+
+def test_hours_of_work_are_asked_about(base: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def days(jobs: list, **how: object) -> Estimate:
+        return Estimate(len(jobs), len(jobs), 100_000.0, "nothing")
+
+    monkeypatch.setattr(many, "estimate", days)
+    words = ["sweep", "sigmoid_mlp", "--over", "lr=0.1", "--seeds", "1", *base]
+    result = lenette(*words)
+    assert result.exit_code == 1
+    assert "about 27 h 46 min" in result.output
+    assert "add --yes" in result.output
+    assert not runs.in_store(tmp_path / "store")
+    assert lenette(*words, "--yes").exit_code == 0
