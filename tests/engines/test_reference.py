@@ -333,6 +333,15 @@ def test_leaves_torchs_generator_alone(digits):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_network_that_draws_by_itself_draws_anew_in_each_step_and_for_each_seed(digits):
+    fields = {"lr": 0.0, "batch_size": 120, "epochs": 3}
+    losses = [make(digits, OwnDropouts, **fields).advance(3)[0].tolist() for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 3
+    plan = make(digits, OwnDropouts, seed=1, **fields).plan
+    assert plan.step_seed(0) != make(digits, OwnDropouts, **fields).plan.step_seed(0)
+
+
 def test_seeds_where_a_layer_may_draw_and_nowhere_else(digits):
     assert make(digits, OwnDropouts).draws_itself
     assert make(digits, lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.RReLU())).draws_itself
