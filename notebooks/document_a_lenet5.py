@@ -143,26 +143,29 @@ cases = {
     "one step an epoch": (False, True, "-.^"),
     "both": (True, True, ":D"),
 }
-plt.figure(figsize=(6.4, 3.6), layout="constrained")
+plt.figure(figsize=(6.4, 4.8), layout="constrained")
 for name, (softmax_twice, one_step, style) in cases.items():
     after_epochs, accuracy = curve(softmax_twice, one_step)
     plt.plot(after_epochs, style, markersize=4, label=f"{name}: {accuracy:.1%} read correctly")
-plt.axhline(math.log(1 + 9 / math.e), color="grey", linewidth=1)
-plt.annotate("no lower than this with two softmaxes", (0, math.log(1 + 9 / math.e)), (0, 3), textcoords="offset points")
+floor = math.log(1 + 9 / math.e)
+plt.axhline(floor, color="grey", linewidth=1)
+plt.annotate("no lower than this with two softmaxes", (EPOCHS, floor - 0.03), ha="right", va="top")
+plt.xticks(range(0, EPOCHS + 1, 1 + EPOCHS // 10))
 plt.xlabel("epoch")
 plt.ylabel("train loss")
 plt.ylim(0, None)
-plt.legend(bbox_to_anchor=(1, 1), loc="upper left")
+plt.figlegend(loc="outside lower center")
 plt.show()
 
 # %% [markdown]
-# - **One step an epoch**: the curve leaves $\ln 10 = 2.303$, the loss of a blind guess among ten digits, hardly at all.
-#   The network isn't too small and the rate not too low: it has made as many steps as there were epochs. Count the
-#   steps.
+# - **One step an epoch**: the curve lingers near $\ln 10 = 2.303$, the loss of a blind guess among ten digits. The
+#   network isn't too small and the rate not too low: these are the first few steps of a training that ends there. Count
+#   the steps: there are as many as epochs.
 # - **Two softmaxes**: the loss can't come below $\ln(1 + 9/e) = 1.461$, not even with every digit read correctly,
 #   because the second softmax gets numbers between 0 and 1 and makes at most $e/(e + 9)$ of them. And it learns slowly:
-#   where the ten probabilities are alike, every gradient is a tenth of what it should be.
-# - **Both**: nothing happens, and it looks as though the digits couldn't be learnt.
+#   where the ten probabilities are alike, every gradient is a tenth of what it should be, and where the first softmax
+#   is sure, rightly or wrongly, there is next to none.
+# - **Both**: a few steps, each with a tenth of the gradient. It looks as though the digits couldn't be learnt.
 #
 # ## Question 6: the model's behaviour
 #

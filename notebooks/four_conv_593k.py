@@ -117,9 +117,9 @@ print("\n".join(report.lines(run)))
 # ## 5. What the document's "test" figure was
 #
 # The document ends at 99.21 % for train and 99.19 % for test. In its author's public notebook the second figure is
-# 59,514 of 60,000; but MNIST has 10,000 test images. The loader called "test" had been made of the training images,
-# with the transformations of test: without augmentation. So both figures are of the same images, the one taken while
-# learning and with augmentation, the other at rest and without. Here are three figures in place of two:
+# 59,514 of 60,000; but MNIST has 10,000 test images. It was taken on training images. So both figures are of the same
+# images; the first is a running mean, taken while the network learns from them with augmentation. Here are three
+# figures in place of two:
 
 # %%
 print(f'the document\'s "test"              {59_514 / 60_000:.2%} of its 60,000 training images')
@@ -128,9 +128,9 @@ print(f"train, at rest, as they are        {run.train_accuracy:.2%} of {run.fina
 print(f"test                               {run.test_accuracy:.2%} of {run.final['test']['num_images']:,}")
 
 # %% [markdown]
-# The third line is the one to hold against the document's "test"; the last one is what a reader of the document would
-# have liked to know. Such a slip leaves no trace in a curve. What gives it away is the count: always print of how many
-# images a figure is taken.
+# The third line comes nearest to the document's "test"; the last one is what a reader of the document would have liked
+# to know. Such a slip leaves no trace in a curve. What gives it away is the count: always print of how many images a
+# figure is taken.
 #
 # ## 6. The mistakes
 
