@@ -114,7 +114,13 @@ def rising_rate(found: RangeTest) -> "Figure":
         axes.plot(found.lr[: len(smooth)], smooth, label=f"seed {seed}", **line)
     if found.suggestion is not None:
         axes.axvline(found.suggestion, color=INK, linewidth=1.2, linestyle=":")
-        axes.annotate(f"suggested: {found.suggestion:.2g}", (found.suggestion, 0.03), (4, 0), **_beside("x"))
+        axes.annotate(
+            f"suggested: {found.suggestion:.2g}",
+            (found.suggestion, 0.03),
+            (4, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+        )
     # what breaks away goes far beyond where it began, and would flatten all that is to be seen
     highest = 1.5 * max((smooth[0] for smooth in found.smoothed if smooth), default=1.0)
     axes.set(xscale="log", xlabel="learning rate, logarithmic", ylabel="loss of the batch (nats)", ylim=(0, highest))
@@ -147,19 +153,19 @@ def _errors_along(study: Study) -> "Figure":
         )
     if min(values) > 0 and max(values) / min(values) >= WIDE_RANGE:
         axes.set_xscale("log")
-    axes.set_xticks(values, [shown(value) for value in values])
+    marks = {
+        cell.changes[name]: f"\n{len(cell.diverged)} of {len(cell.runs)} diverged"
+        for cell in study.cells
+        if cell.diverged
+    }
+    axes.set_xticks(values, [shown(value) + marks.get(value, "") for value in values])
+    axes.margins(x=0.1)
     axes.set_xticks([], minor=True)
     low = min((value for value in highest if value > 0), default=1.0)
     if highest and max(highest) / low >= WIDE_RANGE:
         _logarithmic(axes)
     else:
         axes.set_ylim(0, None)
-    for cell in study.cells:
-        if cell.diverged:
-            text = f"{len(cell.diverged)} of {len(cell.runs)}\ndiverged"
-            axes.annotate(
-                text, (cell.changes[name], 0.97), ha="center", va="top", color=GREY, **_beside("x", offset=False)
-            )
     axes.set(xlabel=name.replace("_", " ").replace("lr", "learning rate"), ylabel="error (%)")
     axes.set_title("Error at the last epoch: mean over seeds, 95 % interval")
     axes.legend()
@@ -204,11 +210,6 @@ def _band(axes: "Axes", curves: list[list[float]], name: str, style: dict[str, A
         epochs, [min(c) for c in columns], [max(c) for c in columns], color=color, alpha=0.18, linewidth=0
     )
     axes.plot(epochs, [sum(c) / len(c) for c in columns], label=name, **style)
-
-
-def _beside(share: str, offset: bool = True) -> dict[str, Any]:
-    coordinates = ("data", "axes fraction") if share == "x" else ("axes fraction", "data")
-    return {"xycoords": coordinates, **({"textcoords": "offset points"} if offset else {})}
 
 
 def _logarithmic(axes: "Axes") -> None:
