@@ -137,6 +137,12 @@ class Run:
     validation_loss = _figure("validation", "loss")
     validation_per_class_accuracy = _figure("validation", "per_class_accuracy")
 
+    @property
+    def source(self) -> str | None:
+        """The network of one's own as file.py:function, of the copy that the run keeps; None for any other."""
+        function = self.recipe.model.rpartition(":")[2]
+        return f"{self.folder / SOURCE}:{function}" if (self.folder / SOURCE).exists() else None
+
     def model(self) -> nn.Module:
         """Return the network with its final weights, in evaluation mode.
 
@@ -158,9 +164,7 @@ class Run:
     def untrained_model(self) -> nn.Module:
         """Return the network with weights of no meaning."""
         data = self.about["data"]
-        name = self.recipe.model
-        if (self.folder / SOURCE).exists():
-            name = f"{self.folder / SOURCE}:{name.rpartition(':')[2]}"
+        name = self.source or self.recipe.model
         return models.build(name, len(data["classes"]), data["shape"][0], data["shape"][1])
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
@@ -269,6 +273,12 @@ def create(store: Path, recipe: Recipe, about: dict[str, Any], environment: dict
     created = datetime.now(UTC).isoformat(timespec="seconds")
     files.write_json(folder / "run.json", {**about, "status": "running", "created": created})
     return Run(folder)
+
+
+def store_lock(store: Path) -> FileLock:
+    """Return the lock under which runs are looked for and made, so that two processes don't make the same one."""
+    store.mkdir(parents=True, exist_ok=True)
+    return FileLock(store / ".lock")
 
 
 def in_store(store: Path) -> list[Run]:

@@ -69,11 +69,12 @@ def train(
     """
     recipe = (recipes.load(recipe) if isinstance(recipe, str) else recipe).but(**changes)
     job = prepare(recipe, seed, folder, engine, device, threads, load)
-    run = None if again else runs.with_key(Path(store), job.about["key"])
-    if run is None:
-        run = runs.create(Path(store), recipe, job.about, {**environment(), "build": job.trainer.build})
-        if (source := models.source_file(recipe.model)) is not None:
-            files.write_text(run.folder / runs.SOURCE, source.read_text(encoding="utf-8"))
+    with runs.store_lock(Path(store)):
+        run = None if again else runs.with_key(Path(store), job.about["key"])
+        if run is None:
+            run = runs.create(Path(store), recipe, job.about, {**environment(), "build": job.trainer.build})
+            if (source := models.source_file(recipe.model)) is not None:
+                files.write_text(run.folder / runs.SOURCE, source.read_text(encoding="utf-8"))
     return _go_on(run, job, progress or (lambda record: None))
 
 
@@ -83,8 +84,10 @@ def resume(run: Run, progress: Progress | None = None) -> Run:
     Raises:
         RunError: the engine, the data or the network's source are no longer the same, so that it would be another run.
     """
-    about = run.about
-    job = prepare(run.recipe, run.seed, about["data"]["folder"], about["engine"], about["device"], about["threads"])
+    about, recipe = run.about, run.recipe
+    if run.source is not None:
+        recipe = recipe.but(model=run.source)
+    job = prepare(recipe, run.seed, about["data"]["folder"], about["engine"], about["device"], about["threads"])
     if job.about["key"] != about["key"]:
         changed = [name for name in ("data", "parameters") if job.about[name] != about[name]]
         changed += ["engine's build"] * (job.trainer.build != run.environment["build"])

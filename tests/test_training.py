@@ -327,11 +327,21 @@ def test_ones_own_network_in_a_file(train, quick, tmp_path):
     assert edited.model()[1].p == 0.2
 
 
-def test_an_edited_network_is_not_resumed(quick, tmp_path, interrupted):
+def test_a_run_goes_on_with_its_network_as_it_was(quick, tmp_path, interrupted):
     file = tmp_path / "nets.py"
     file.write_text(OWN)
     run = interrupted(quick.but(model=f"{file}:tiny"))
-    file.write_text(OWN + "\n# edited\n")
+    file.write_text(OWN.replace("0.1", "0.2"))
+    training.resume(run)
+    assert run.status == "done"
+    assert run.model()[1].p == 0.1
+
+
+def test_a_run_whose_kept_source_was_changed_is_not_resumed(quick, tmp_path, interrupted):
+    file = tmp_path / "nets.py"
+    file.write_text(OWN)
+    run = interrupted(quick.but(model=f"{file}:tiny"))
+    (run.folder / runs.SOURCE).write_text(OWN + "\n# edited\n")
     with pytest.raises(RunError, match="its source of the network changed"):
         training.resume(run)
 

@@ -255,8 +255,15 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the fields that change numbers: not of the budget and the words."""
+        """SHA-256 (hex) of the fields that change numbers: not of the budget and the words.
+
+        Of a network in a file it holds the function's name alone, so that the file may lie anywhere: a run's key holds
+        the file's content besides.
+        """
         numbers = self.values("what", "training", "augmentation", "record")
+        source, _, function = self.model.rpartition(":")
+        if source.endswith(".py"):
+            numbers["model"] = f"file:{function}"
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
