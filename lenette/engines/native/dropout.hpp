@@ -74,7 +74,7 @@ public:
     }
 
     // Element e of image n of the batch has lane n * size + e of the stream.
-    void draw(int block, const Batch& batch, const uint64_t (*keys)[2]) {
+    void draw(int block, const uint64_t (*keys)[2]) {
         Bits* bits = &kept[block * room];
         if (dropped == 0 || dropped >= 65536) {
             std::fill_n(bits, room, Bits(dropped ? 0 : ~0));

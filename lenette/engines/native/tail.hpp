@@ -47,8 +47,8 @@ public:
     bool normalises() const override { return NORM; }
 
     void draw_masks(int block, const uint64_t (*keys)[2]) override {
-        if (DROPOUT) inner.draw(block, *batch, keys);
-        if (DROPOUT_AFTER) outer.draw(block, *batch, keys);
+        if (DROPOUT) inner.draw(block, keys);
+        if (DROPOUT_AFTER) outer.draw(block, keys);
     }
 
     // Forward.
