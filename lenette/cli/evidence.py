@@ -1,35 +1,18 @@
 """lenette prove, verify, compare, claims."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lenette.cli.common import data_option, echo_json, json_option, store_option, table
+from lenette.cli.many import display, run_options, saying_how_to_go_on
 
 page_option = click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="write a page too, one HTML file"
 )
 RUN_CODE = "run a network that is Python code of the proof's author (read it first)"
-
-
-def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add how the runs of a proof are made."""
-    for option in reversed(
-        [
-            click.option("--engine", default="auto", show_default=True, help="auto, reference or native"),
-            click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda"),
-            click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="of each process"),
-            click.option("--processes", type=click.IntRange(min=1), help="runs at once (else as the cores can feed)"),
-            data_option,
-            store_option,
-        ]
-    ):
-        command = option(command)
-    return command
 
 
 def percent_option(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
@@ -58,8 +41,8 @@ def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None
     """
     from lenette.evidence import proof, words
 
-    with saying_how_to_go_on():
-        found = proof.prove(recipe, progress=display(as_json), **options)
+    with saying_how_to_go_on(), display(as_json) as progress:
+        found = proof.prove(recipe, progress=progress, **options)
     write_page(page, lambda report: report.proof_page(found))
     if as_json:
         echo_json(found)
@@ -167,8 +150,7 @@ def claims(
     from lenette.evidence.claims import claims
     from lenette.files import write_text
 
-    progress = display(as_json or markdown)
-    with saying_how_to_go_on():
+    with saying_how_to_go_on(), display(as_json or markdown) as progress:
         rows = claims(
             results, run=run, seeds=seeds, say=lambda line: click.echo(line, err=True), progress=progress, **options
         )
@@ -189,34 +171,6 @@ def write_page(path: Path | None, draw: Callable[[Any], str]) -> None:
         from lenette.report import evidence
 
         click.echo(f"page: {evidence.write(path, draw(evidence))}", err=True)
-
-
-@contextmanager
-def saying_how_to_go_on() -> Iterator[None]:
-    """Say on Ctrl-C that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("\ninterrupted; what was trained is saved. The same command goes on with it", err=True)
-        raise KeyboardInterrupt from None
-
-
-def display(as_json: bool) -> Callable[[dict[str, Any]], None]:
-    """Return a progress function for many runs: a line whenever one has ended or something is to be said."""
-    stream = sys.stderr if as_json else sys.stdout
-    said: set[tuple[Any, ...]] = set()
-
-    def show(state: dict[str, Any]) -> None:
-        told = (state["done"], state["failed"], state["note"])
-        if told in said:
-            return
-        said.add(told)
-        left = "" if not state["seconds_left"] else f", some {state['seconds_left']:,.0f} s left"
-        failed = f", {state['failed']} failed" if state["failed"] else ""
-        note = f"  {state['note']}" if state["note"] else ""
-        click.echo(f"{state['done']} of {state['total']} runs{failed}{left}{note}", file=stream)
-
-    return show
 
 
 COMMANDS = [prove, verify, compare, claims]

@@ -1,16 +1,14 @@
 """lenette study, sweep."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lenette.cli.common import echo_json, json_option, table
-from lenette.cli.evidence import display as lines
-from lenette.cli.evidence import run_options, saying_how_to_go_on
+from lenette.cli.many import display, run_options, saying_how_to_go_on
 
 LONG_SECONDS = 600
 
@@ -148,7 +146,7 @@ def _conduct(question: str, named: str | tuple[str, ...], arguments: dict[str, A
     names = [named] if isinstance(named, str) else list(named)
     recipes = [_changed(name, changes) for name in names]
     asked = recipes if question == "ladder" else recipes[0]
-    with saying_how_to_go_on(), _display(as_json) as progress:
+    with saying_how_to_go_on(), display(as_json) as progress:
         found = getattr(studies, question)(
             asked, **given, ahead=lambda estimate: _ask(estimate, yes), progress=progress, **options
         )
@@ -194,43 +192,6 @@ def _ask(estimate: Any, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise RunError("nobody is there to say yes to so long a work: add --yes, or take fewer seeds, cells or epochs")
     click.confirm("Go on?", abort=True, err=True)
-
-
-@contextmanager
-def _display(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield a progress function: a live bar on a terminal, else a line a run; on stderr beside JSON."""
-    stream = sys.stderr if as_json else sys.stdout
-    if not stream.isatty():
-        yield lines(as_json)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    from lenette.report.words import duration
-
-    columns = (TextColumn("{task.completed}/{task.total} runs"), BarColumn(), TextColumn("{task.description}"))
-    # It starts with the first word, lest it hide the question that may come before.
-    bar = Progress(*columns, console=Console(file=stream, highlight=False), transient=True)
-    task = bar.add_task("", total=None)
-
-    def show(state: dict[str, Any]) -> None:
-        bar.start()
-        left = "" if state["seconds_left"] is None else f"{duration(state['seconds_left'])} left; "
-        running = ", ".join(
-            f"{one['name']} {one['epoch']}/{one['epochs']}" if "epoch" in one else one["name"]
-            for one in state["running"][:2]
-        )
-        more = f" and {len(state['running']) - 2} more" if len(state["running"]) > 2 else ""
-        bar.update(
-            task, total=state["total"], completed=state["done"] + state["failed"], description=left + running + more
-        )
-        if state["note"]:
-            bar.console.print(state["note"], soft_wrap=True, markup=False)
-
-    try:
-        yield show
-    finally:
-        bar.stop()
 
 
 def _row(part: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,8 @@ from lenette.evidence import words
 from lenette.evidence.rule import percent
 from lenette.evidence.schema import Proof, read_done, recipe_of
 from lenette.report.figures import evidence as figures
-from lenette.report.page import TEMPLATE as REPORT
+from lenette.report.html import render
 from lenette.report.page import data_uri, inline
-
-TEMPLATE = Path(__file__).with_name("evidence.html")
 
 
 def proof_page(proof: Proof) -> str:
@@ -33,7 +31,8 @@ def proof_page(proof: Proof) -> str:
     drawn = {"seeds": inline(figures.seeds(proof), "seeds", f"Test accuracy of each seed of {name}")}
     if any(run["curve"] for run in proof["runs"]):
         drawn["curves"] = inline(figures.curves(proof), "curves", f"Error of each seed of {name} against the epoch")
-    return _page(
+    return render(
+        "evidence.html",
         kind="proof",
         title=f"{name}: {proof['verdict']['verdict']}" if proof["rule"]["accuracy"] else f"{name}: measured",
         alarm=_not_mnist(recipe.dataset),
@@ -67,7 +66,8 @@ def compare_page(result: dict[str, Any], images: data.Dataset | None = None) -> 
             told = f"image {row['image']}: A right in {row['first']}, B in {row['second']} of {len(rows)}"
             tiles.append({"source": data_uri(images.images[row["image"]]), "label": label, "words": told})
     label = f"Differences in accuracy between {result['first']['label']} and {result['second']['label']}"
-    return _page(
+    return render(
+        "evidence.html",
         kind="comparison",
         title=f"{result['first']['label']} against {result['second']['label']}",
         alarm=_not_mnist(result["dataset"]),
@@ -102,12 +102,3 @@ def write(path: Path, page: str) -> Path:
 
 def _not_mnist(dataset: str) -> str:
     return "" if dataset == "mnist" else f"This is not MNIST: every figure here is of {dataset}."
-
-
-def _page(**known: Any) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    style = REPORT.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
-    return template.render(style=style, **known).replace(" %", "\N{NO-BREAK SPACE}%")

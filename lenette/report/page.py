@@ -13,13 +13,13 @@ from lenette.errors import LenetteError
 from lenette.report import figures, words
 from lenette.report.facts import facts, layers
 from lenette.report.figures.images import evaluated_images, most_doubtful, worst_mistakes
+from lenette.report.html import render
 from lenette.report.style import BLUE, GREY, INK, RULE, VERMILLION, to_svg
 from lenette.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TEMPLATE = Path(__file__).with_name("report.html")
 NUM_WORST, NUM_DOUBTFUL = 20, 8
 # The page's own variables take the place of these inks, so that a figure follows light and dark.
 INKS = {INK: "ink", GREY: "muted", RULE: "rule", BLUE: "blue", VERMILLION: "vermillion"}
@@ -27,16 +27,11 @@ INKS = {INK: "ink", GREY: "muted", RULE: "rule", BLUE: "blue", VERMILLION: "verm
 
 def page(run: Run) -> str:
     """Return the run's report as one HTML file without any outside reference."""
-    from jinja2 import Environment, StrictUndefined
-
     known = facts(run)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {name: getattr(words, name) for name in ("percent", "points", "number", "duration")}
-    environment.filters |= {"bytes": _bytes, "side": _side}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    text = template.render(
+    filters = {name: getattr(words, name) for name in ("percent", "points", "number", "duration")}
+    return render(
+        "report.html",
+        filters={**filters, "bytes": _bytes, "side": _side},
         known=known,
         words=words,
         pictures=_pictures(run, known),
@@ -44,7 +39,6 @@ def page(run: Run) -> str:
         layers=layers(run),
         recipe=run.recipe.values("what", "training", "augmentation"),
     )
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def write(run: Run, path: Path | None = None) -> Path:

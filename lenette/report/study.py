@@ -9,7 +9,7 @@ from lenette.data import DATASETS
 from lenette.many import shown
 from lenette.report import words
 from lenette.report.figures import study as figures
-from lenette.report.page import TEMPLATE as REPORT
+from lenette.report.html import render
 from lenette.report.page import inline
 from lenette.report.style import save
 from lenette.studies import RangeTest, Study, compare
@@ -17,7 +17,6 @@ from lenette.studies import RangeTest, Study, compare
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TEMPLATE = Path(__file__).with_name("study.html")
 SENTENCES = "answer.md"
 
 
@@ -59,14 +58,10 @@ def drawings(study: Study | RangeTest) -> dict[str, tuple["Figure", str]]:
 
 def page(study: Study | RangeTest, answer: list[str], drawn: dict[str, tuple["Figure", str]], command: str) -> str:
     """Return the study's page as one HTML file without any outside reference."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"fraction": _fraction, "nats": _nats, "points": _points, "epochs": _epochs, "shown": shown}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    style = REPORT.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
-    text = template.render(
-        style=style,
+    filters = {"fraction": _fraction, "nats": _nats, "points": _points, "epochs": _epochs, "shown": shown}
+    return render(
+        "study.html",
+        filters=filters,
         study=study,
         whole=isinstance(study, Study),
         not_mnist=_not_mnist(study.dataset),
@@ -76,7 +71,6 @@ def page(study: Study | RangeTest, answer: list[str], drawn: dict[str, tuple["Fi
         duration=words.duration,
         command=command,
     )
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _tables(study: Study | RangeTest) -> dict[str, Any]:
