@@ -131,15 +131,14 @@ def prepare(
     network = plan.initial(model)
     models.require_fit(network, shape, len(images.classes))
     parameters = check_budget(recipe, network)
-    device = engines.choose_device(device)
-    engine, reason = engines.choose(engine, network, recipe, device)
+    device = engines.choose_device(device, engine)
     threads = threads or engines.DEFAULT_THREADS
-    trainer = engines.ENGINES[engine].Engine(network, plan, images, device=device, threads=threads)
+    trainer, reason = engines.make(engine, network, plan, images, device, threads)
     digests = [images.digest, evaluated.digest if evaluated else ""]
     about = {
         "key": runs.key_of(recipe, seed, digests, trainer.build),
         "seed": seed,
-        "engine": engine,
+        "engine": trainer.build["engine"],
         "engine_reason": reason,
         "device": device,
         "threads": threads,

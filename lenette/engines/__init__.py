@@ -5,24 +5,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from lenette.engines import reference
-from lenette.errors import LenetteError, nearest
-from lenette.recipes import Recipe
+from lenette.data import Dataset
+from lenette.engines import native, reference
+from lenette.errors import LenetteError, UnsupportedByEngine, nearest
+from lenette.plan import Plan
 
 # What torch takes: OMP_NUM_THREADS, or the physical cores. Asked for before an engine sets another number.
 DEFAULT_THREADS = torch.get_num_threads()
 
-ENGINES: dict[str, Any] = {"reference": reference}
+ENGINES: dict[str, Any] = {"reference": reference, "native": native}
 
 
-def choose_device(name: str) -> str:
-    """Return "cpu" or "cuda"; "auto" is CUDA where there is one.
+def choose_device(name: str, engine: str = "auto") -> str:
+    """Return "cpu" or "cuda"; "auto" is CUDA where there is one, save for the native engine.
 
     Raises:
         LenetteError: there is no such device on this machine.
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() and engine != "native" else "cpu"
     if name not in ("cpu", "cuda"):
         raise LenetteError(f"unknown device '{name}'{nearest(name, ['auto', 'cpu', 'cuda'])}: auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
@@ -30,15 +31,27 @@ def choose_device(name: str) -> str:
     return name
 
 
-def choose(name: str, model: nn.Module, recipe: Recipe, device: str) -> tuple[str, str]:
-    """Return the engine's name and the reason for it.
+def make(name: str, model: nn.Module, plan: Plan, dataset: Dataset, device: str, threads: int) -> tuple[Any, str]:
+    """Return the engine, ready for step 0, and why it was taken.
+
+    "auto" takes the native engine on a CPU where it knows the network and the recipe and finds a compiler, and else the
+    reference.
 
     Raises:
         LenetteError: there is no such engine.
-        UnsupportedByEngine: the named engine doesn't know a layer or a field.
+        UnsupportedByEngine: the named engine doesn't know a layer or a field, or finds no compiler.
     """
-    if name == "auto":
-        return "reference", "the only engine"
-    if name not in ENGINES:
+    if name not in ("auto", *ENGINES):
         raise LenetteError(f"unknown engine '{name}'{nearest(name, ENGINES)}: auto, {', '.join(ENGINES)}")
-    return name, "as asked"
+    if name == "native" and device != "cpu":
+        raise UnsupportedByEngine(f"the native engine runs on a CPU, not on '{device}': use the reference engine")
+    if name != "auto":
+        return ENGINES[name].Engine(model, plan, dataset, device=device, threads=threads), "as asked"
+    if device != "cpu":
+        reason = f"the device is {device}"
+    else:
+        try:
+            return native.Engine(model, plan, dataset, device=device, threads=threads), "faster than PyTorch on a CPU"
+        except UnsupportedByEngine as why:
+            reason = str(why)
+    return reference.Engine(model, plan, dataset, device=device, threads=threads), reason

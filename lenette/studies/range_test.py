@@ -129,11 +129,8 @@ def range_test(
             plan = RisingPlan(base, seed, len(images), (height, width))
             plan.low, plan.high = low, high
             network = plan.initial(partial(models.build, base.model, len(images.classes), channels, height))
-            place = engines.choose_device(device)
-            name, _ = engines.choose(engine, network, base, place)
-            trainer: Any = engines.ENGINES[name].Engine(
-                network, plan, images, device=place, threads=threads or torch.get_num_threads()
-            )
+            place = engines.choose_device(device, engine)
+            trainer, _ = engines.make(engine, network, plan, images, place, threads or engines.DEFAULT_THREADS)
             rates = plan.rates().tolist()
             one, smooth = _rise(trainer, plan.num_steps)
             losses.append(one)
