@@ -225,7 +225,7 @@ def measure(recipe: Recipe, dataset: Dataset, threads: int, num_rounds: int) -> 
 
 def report(about: dict[str, Any], num_rounds: int, results: list[dict[str, Any]]) -> str:
     def milliseconds(seconds: float | None) -> str:
-        return "-" if seconds is None else f"{seconds * 1e3:.2f}"
+        return "-" if seconds is None else f"{seconds * 1e3:.3f}"
 
     overhead, feeding = [], []
     for result in results:
@@ -245,10 +245,10 @@ def report(about: dict[str, Any], num_rounds: int, results: list[dict[str, Any]]
                 milliseconds(whole),
             ]
         )
-        cells = [result["recipe"], f"{1 / whole:.0f}", f"{whole * result['steps_per_epoch']:.1f}"]
+        cells = [result["recipe"], f"{1 / whole:.1f}", f"{whole * result['steps_per_epoch']:.1f}"]
         for workers in (0, 2):
             seconds = times[f"documents_{workers}"]
-            cells += [milliseconds(seconds), f"{1 / seconds:.0f}", f"{seconds * result['steps_per_epoch']:.1f}"]
+            cells += [milliseconds(seconds), f"{1 / seconds:.1f}", f"{seconds * result['steps_per_epoch']:.1f}"]
             cells += [f"{seconds / whole:.2f}"]
         feeding.append(cells)
     num_met = sum(result["met"] for result in results)
