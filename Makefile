@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint laboratory clean
+.PHONY: demo test lint bench laboratory notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -20,14 +20,32 @@ lint: .venv/ready
 # where they stopped. A folder of results/laboratory/ each: index.html, answer.md, the figures, study.json and the tables.
 LABORATORY := results/laboratory
 STUDY := $(BIN)/lenette study
+# Where the notebooks look for runs too.
+KEPT := --yes --store notebooks/runs
 LADDER := ladder_15k ladder_12k ladder_7k ladder_7k_rotation ladder_7k_step
 
 laboratory: .venv/ready
 	for recipe in sigmoid_mlp lenet5; do for question in learning-rate batch-size schedule; do \
-		$(STUDY) $$question $$recipe --yes --out $(LABORATORY)/$$recipe/$$question || exit; \
+		$(STUDY) $$question $$recipe $(KEPT) --out $(LABORATORY)/$$recipe/$$question || exit; \
 	done; $(STUDY) range-test $$recipe --out $(LABORATORY)/$$recipe/range-test || exit; done
-	$(STUDY) ladder $(LADDER) --yes --out $(LABORATORY)/ladder
-	$(STUDY) augmentation ladder_7k_step --yes --out $(LABORATORY)/augmentation
+	$(STUDY) ladder $(LADDER) $(KEPT) --out $(LABORATORY)/ladder
+	$(STUDY) augmentation ladder_7k_step $(KEPT) --out $(LABORATORY)/augmentation
+
+# Minutes each, on a machine that does nothing else: the native engine against PyTorch, the reference against a bare loop.
+bench: .venv/ready
+	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/overhead.py
+
+# All notebooks in full, as executed .ipynb files; an hour or two, less where `make laboratory --store` has made their runs.
+notebooks: .venv/ready
+	$(BIN)/python notebooks/execute.py
+
+# Ten fresh seeds of each of the documents' recipes; goes on where it stopped.
+proofs: .venv/ready
+	$(BIN)/lenette claims --run --update README.md
+
+readme: .venv/ready
+	$(BIN)/python docs/readme.py
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("lenette needs Python 3.11 or newer; this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'

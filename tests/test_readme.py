@@ -1,4 +1,4 @@
-"""The README's commands and programs run, and its tree is the tree."""
+"""The README's commands and programs run, and its tree and tables are up to date."""
 
 import re
 import runpy
@@ -57,6 +57,6 @@ def test_five_line_program(place, capsys):
     assert "epoch 1/1" in capsys.readouterr().out
 
 
-def test_tree_is_the_tree():
-    with_tree = runpy.run_path(str(ROOT / "docs" / "tree.py"))["with_tree"]
-    assert with_tree(README) == README, "run: python docs/tree.py"
+def test_tree_and_table_are_up_to_date():
+    renewed = runpy.run_path(str(ROOT / "docs" / "readme.py"))["renewed"]
+    assert renewed(README) == README, "run: python docs/readme.py"

@@ -1,16 +1,17 @@
-"""Write the README's tree from the first sentence of every file: python docs/tree.py."""
+"""Write the README's tree, from the first sentence of every file, and its table of engines: python docs/readme.py."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- tree:begin -->\n", "<!-- tree:end -->"
+ENGINES = ROOT / "results" / "benchmarks" / "engines.json"
 FOLDERS = {
     "lenette/recipes": "the ten recipes, one TOML file each; and what a recipe is",
     "tests": "mirrors lenette/",
     "results": "committed evidence: proofs, studies, benchmarks",
-    "docs": "what the README shows, and the script that makes this tree",
+    "docs": "what the README shows, and the script that makes its tables",
 }
 
 
@@ -24,10 +25,31 @@ def tree() -> str:
     return "```text\n" + "\n".join(lines) + "\n```\n"
 
 
-def with_tree(readme: str) -> str:
-    """Return the README's text with the tree between its two marks."""
-    before, _, rest = readme.partition(BEGIN)
-    return before + BEGIN + tree() + END + rest.partition(END)[2]
+def engines() -> str:
+    """Return the table of the engines' speed, as the benchmark last measured it."""
+    measured = json.loads(ENGINES.read_text(encoding="utf-8"))
+    machine = measured["machine"]
+    lines = [
+        f"Seconds for an epoch of MNIST, training alone; {machine['processor']}, {machine['threads']} threads, "
+        f"torch {machine['torch']} at its best of eager, channels_last and compile in float32 ({machine['date']}, "
+        "`make bench`, [all of it](results/benchmarks/engines.md)).\n",
+        "| network | PyTorch | native | times faster |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, row in measured["networks"].items():
+        seconds = row["epoch_seconds"]
+        best = min(seconds[side] for side in ("eager", "channels_last", "compile"))
+        lines.append(f"| `{name}` | {best:.2f} | {seconds['native']:.2f} | {row['times_faster']:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def renewed(readme: str) -> str:
+    """Return the README's text with what stands between its marks made anew."""
+    for name, text in (("tree", tree()), ("engines", engines())):
+        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+        before, _, rest = readme.partition(begin)
+        readme = before + begin + text + end + rest.partition(end)[2]
+    return readme
 
 
 def _folder(folder: Path, depth: int) -> list[str]:
@@ -61,4 +83,4 @@ def _line(depth: int, name: str, said: str) -> str:
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    path.write_text(with_tree(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
