@@ -79,14 +79,14 @@ extern "C" int lanes() { return kLanes; }
 def peak_flops(threads: int) -> float:
     """Return the multiply-adds that the machine can do, counted as two operations, a second."""
     library = compiler.compile_library(PEAK)
-    rounds, result = 5_000_000, (ctypes.c_float * threads)()
+    rounds, result = 1_000_000, (ctypes.c_float * threads)()
 
     def seconds() -> float:
         start = time.perf_counter()
         library.multiply_add(threads, ctypes.c_long(rounds), result)
         return time.perf_counter() - start
 
-    return threads * rounds * 16 * library.lanes() * 2 / min(seconds() for _ in range(5))
+    return threads * rounds * 16 * library.lanes() * 2 / min(seconds() for _ in range(50))
 
 
 def step_flops(model: nn.Module, image: torch.Tensor) -> float:

@@ -52,7 +52,10 @@ def find() -> list[str]:
 
 @cache
 def _version(command: tuple[str, ...]) -> str:
-    return subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout:
+        raise UnsupportedByEngine(f"'{shlex.join(command)} --version' fails, so it is no C++ compiler: set CXX to one")
+    return done.stdout.splitlines()[0]
 
 
 @cache
@@ -86,14 +89,19 @@ def compile_library(source: str, scalar: str = "float") -> ctypes.CDLL:
     Several processes may ask for it at the same time: each writes a file of its own, and the last one stays.
 
     Raises:
-        UnsupportedByEngine: there is no compiler, or it fails; the message holds its words.
+        UnsupportedByEngine: there is no compiler or cache, or the compiler fails; the message holds its words.
     """
     build = build_of(scalar)
     digest = hashlib.sha256("\0".join([source, *build.values()]).encode()).hexdigest()
     folder = user_cache_path("lenette") / "native"
     library = folder / f"{digest[:32]}.so"
     if not library.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnsupportedByEngine(
+                f"the native engine keeps its libraries in {folder}, which fails: {error}"
+            ) from error
         with tempfile.TemporaryDirectory(dir=folder) as place:
             text, made = Path(place) / "network.cpp", Path(place) / "network.so"
             text.write_text(source)

@@ -18,7 +18,7 @@ class Convolution : public Operation {
     static_assert(kTop >= 0 && kLeft >= 0);
     // Few channels with many pixels, or many channels with few, whichever the registers hold.
     static constexpr int kChannelTile = kAccumulators / 5;
-    static constexpr int kWeightChannelTile = kRegisters >= 32 ? 4 : at_most(CO, kAccumulators / KW);
+    static constexpr int kWeightChannelTile = at_least_one(at_most(4, kAccumulators / KW));
     static constexpr int tile_channels(int channels) {
         const int tiles = (channels + kChannelTile) / (kChannelTile + 1);
         return (channels + tiles - 1) / tiles;

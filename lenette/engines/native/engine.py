@@ -13,6 +13,7 @@ from lenette.data import Dataset
 from lenette.engines.native import compiler
 from lenette.engines.native.generate import source_of
 from lenette.engines.native.stages import supports
+from lenette.errors import ModelError
 from lenette.plan import Plan
 
 State = dict[str, torch.Tensor]
@@ -63,6 +64,7 @@ class Engine:
 
     Raises:
         UnsupportedByEngine: a layer or field is unknown to the engine, or there is no compiler.
+        ModelError: the network has fewer outputs than the images have classes.
     """
 
     def __init__(
@@ -90,7 +92,6 @@ class Engine:
         self.decays = plan.ema_decays()
         self.model = model.to("cpu", self.dtype)
         self.averaged = None if self.decays is None else copy.deepcopy(self.model)
-        self.num_classes = _last_width(model)
         self.num_dropouts = sum(isinstance(module, nn.Dropout) for module in model.modules())
         parameters, buffers = _flatten(self.model)
         average_parameters, average_buffers = (None, None) if self.averaged is None else _flatten(self.averaged)
@@ -115,6 +116,10 @@ class Engine:
                 ctypes.c_int(recipe.batch_size), ctypes.c_int(threads), ctypes.byref(settings), ctypes.byref(weights)
             )
         )
+
+        self.num_classes = self.library.lenette_num_classes(self.network)
+        if self.labels.max() >= self.num_classes:
+            raise ModelError(f"the network tells {self.num_classes} classes apart; a label is {self.labels.max()}")
 
     def __del__(self) -> None:
         if hasattr(self, "network"):
@@ -223,11 +228,6 @@ def _copies(state: State) -> State:
 
 def _pointer(tensor: torch.Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
-
-
-def _last_width(model: nn.Module) -> int:
-    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    return layers[-1].out_channels if isinstance(layers[-1], nn.Conv2d) else layers[-1].out_features
 
 
 def _flatten(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,20 +38,16 @@ public:
     void prepare(const Batch& batch, const Epoch& epoch, int64_t start, int block) override {
         Vector* to = pixels.get() + size_t(block) * C * kPlane;
         const int images = std::min(kLanes, batch.images - block * kLanes);
-        Scalar rendered[kLanes][kRoom];
+        std::vector<Scalar> rendered(kLanes * kRoom);
         // The images of a batch lie all over the memory: ask for them all before the first is needed.
         for (int lane = 0; lane < images; ++lane)
             for (int byte = 0; byte < C * kPlane; byte += 64)
                 __builtin_prefetch(image_of(epoch, start + block * kLanes + lane) + byte);
-        for (int lane = 0; lane < kLanes; ++lane) {
-            if (lane < images)
-                render(epoch, start + block * kLanes + lane, rendered[lane]);
-            else
-                std::fill_n(rendered[lane], kRoom, Scalar(0));
-        }
+        for (int lane = 0; lane < images; ++lane)
+            render(epoch, start + block * kLanes + lane, &rendered[lane * kRoom]);
         for (int i = 0; i < C * kPlane; i += kLanes) {
             Vector tile[kLanes];
-            for (int lane = 0; lane < kLanes; ++lane) tile[lane] = load(&rendered[lane][i]);
+            for (int lane = 0; lane < kLanes; ++lane) tile[lane] = load(&rendered[lane * kRoom + i]);
             transpose(tile);
             std::copy_n(tile, std::min(kLanes, C * kPlane - i), to + i);
         }
@@ -84,9 +80,8 @@ private:
     // Bilinear, zero outside. The source has a margin of zeros, into which every point outside is moved.
     static void warp(const uint8_t* image, const float* map, Scalar* to) {
         constexpr int width = W + 3, height = H + 3;
-        static_assert(W < 4096 && H < 4096);
         for (int c = 0; c < C; ++c, image += kPlane, to += kPlane) {
-            Scalar source[height * width] = {};
+            std::vector<Scalar> source(height * width);
             for (int y = 0; y < H; ++y)
                 for (int x = 0; x < W; ++x) source[(y + 1) * width + x + 1] = Scalar(image[y * W + x]) / 255;
             for (int y = 0; y < H; ++y)
@@ -95,7 +90,7 @@ private:
                     const Scalar v = clamp(map[3] * Scalar(x) + map[4] * Scalar(y) + map[5], H);
                     const int column = int(u), line = int(v);  // u and v are moved to be positive: this is the floor
                     const Scalar right = u - Scalar(column), below = v - Scalar(line);
-                    const Scalar* corner = source + line * width + column;
+                    const Scalar* corner = &source[line * width + column];
                     to[y * W + x] = (corner[0] * (1 - right) + corner[1] * right) * (1 - below) +
                                     (corner[width] * (1 - right) + corner[width + 1] * right) * below;
                 }

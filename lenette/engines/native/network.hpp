@@ -93,6 +93,8 @@ public:
         });
     }
 
+    int num_classes() const { return stages.back().tail->shape.size(); }
+
     // Write logits [num_images][classes], in evaluation mode.
     void evaluate(const uint8_t* pixels, int64_t num_images, Scalar* logits) {
         const bool averaged = weights.average_parameters != nullptr;
@@ -175,7 +177,6 @@ private:
     }
 
     int num_chunks() const { return (batch.blocks + blocks_per_chunk - 1) / blocks_per_chunk; }
-    int num_classes() const { return stages.back().tail->shape.size(); }
     int64_t row_of(const Steps& steps, int64_t step) const { return steps.start + step * batch_size; }
 
     void set_batch(int64_t num_images) {
@@ -265,6 +266,8 @@ Network* lenette_create(int batch_size, int threads, const Settings* settings, c
 }
 
 void lenette_destroy(Network* network) { delete network; }
+
+int lenette_num_classes(const Network* network) { return network->num_classes(); }
 
 void lenette_train(Network* network, const Epoch* epoch, const Steps* steps) { network->train(*epoch, *steps); }
 

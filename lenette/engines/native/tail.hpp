@@ -151,7 +151,7 @@ private:
     };
 
     static Vector activate(Vector z) {
-        if constexpr (ACTIVATION == Activation::relu) return maximum(z, Vector{});
+        if constexpr (ACTIVATION == Activation::relu) return maximum(Vector{}, z);  // so ordered, not a number stays one
         if constexpr (ACTIVATION == Activation::sigmoid) return 1 / (1 + exponential(-z));
         return z;
     }

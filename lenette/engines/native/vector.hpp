@@ -40,7 +40,7 @@ inline Buffer make_buffer(size_t size) { return Buffer(new Vector[size]()); }
 
 inline Vector select(Mask mask, Vector a, Vector b) { return mask ? a : b; }
 inline Vector keep(Mask mask, Vector a) { return mask ? a : Vector{}; }
-inline Vector maximum(Vector a, Vector b) { return a > b ? a : b; }
+inline Vector maximum(Vector a, Vector b) { return a > b ? a : b; }  // b, where one is not a number
 
 inline Mask lane_numbers() {
     Mask numbers{};

@@ -57,6 +57,16 @@ def test_refuses_windows(monkeypatch):
         compiler.find()
 
 
+def test_refuses_what_is_no_compiler_and_a_cache_that_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UnsupportedByEngine, match="keeps its libraries in"):
+        compiler.compile_library(SOURCE)
+    monkeypatch.setenv("CXX", "false")
+    with pytest.raises(UnsupportedByEngine, match="'false --version' fails"):
+        compiler.compile_library(SOURCE)
+
+
 def test_shows_the_compilers_words(cache):
     with pytest.raises(UnsupportedByEngine, match="error"):
         compiler.compile_library("int broken(")

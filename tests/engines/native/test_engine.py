@@ -8,6 +8,7 @@ import torch
 
 from lenette import models
 from lenette.engines import native, reference
+from lenette.errors import ModelError
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 from tests.engines.native.twins import distance, noise, twins
@@ -90,6 +91,18 @@ def test_weights_are_the_averaged_ones_under_the_models_keys(dataset):
     assert weights["bn1.num_batches_tracked"] == 3
     pixels = (dataset.images / 255 - dataset.mean[0]) / dataset.std[0]
     torch.testing.assert_close(engine.logits(dataset.images), model.eval()(pixels).detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_not_a_number_shows_in_the_loss(dataset):
+    engine = make(dataset)
+    with torch.no_grad():
+        engine.model.conv1.weight[0, 0, 0, 0] = float("nan")
+    assert engine.advance(1)[0].isnan().all()
+
+
+def test_refuses_labels_beyond_the_outputs():
+    with pytest.raises(ModelError, match="10 classes apart; a label is 10"):
+        make(noise(150, classes=11))
 
 
 def test_no_steps_to_train(dataset):

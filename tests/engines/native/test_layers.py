@@ -120,5 +120,22 @@ def test_augmentation():
     check(layers, channels=3, lr=0.01, tolerance=1e-8, **fields)
 
 
+def test_layers_in_an_odd_order():
+    layers = [
+        nn.BatchNorm2d(2), nn.Dropout(0.2), nn.Sigmoid(), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3),
+        nn.MaxPool2d(2), nn.ReLU(), nn.Dropout(0.3), nn.AvgPool2d(2), nn.Flatten(), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 7),
+        nn.BatchNorm1d(7), nn.Identity(), nn.Sigmoid(), nn.Linear(7, 5),
+    ]  # fmt: skip
+    check(layers, channels=2, steps=4, lr=0.1)
+
+
+def test_outputs_that_are_pixels():
+    check([nn.Conv2d(1, 2, 3, stride=4, padding=1), nn.Flatten()], lr=0.1)  # 2 x 3 x 3, of which 5 are classes
+
+
+def test_a_kernel_wider_than_the_registers():
+    check([nn.Conv2d(1, 5, 9, padding=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()], lr=0.1)
+
+
 def test_two_images_in_a_batch_of_three_hundred():
     check([nn.Flatten(), nn.Linear(144, 5)], batch_size=300, num_images=302, lr=0.01)
