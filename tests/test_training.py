@@ -13,7 +13,16 @@ import torch
 from safetensors.torch import load_file
 
 from lenette import data, recipes, runs, training
-from lenette.errors import BudgetError, DataError, Diverged, LenetteError, ModelError, RecipeError, RunError
+from lenette.errors import (
+    BudgetError,
+    DataError,
+    Diverged,
+    LenetteError,
+    ModelError,
+    RecipeError,
+    RunError,
+    UnsupportedByEngine,
+)
 from lenette.models import count_parameters
 from lenette.recipes import Recipe
 from tests.models.test_networks import COUNTS
@@ -53,8 +62,9 @@ def store(tmp_path):
 
 @pytest.fixture
 def train(store):
-    """`training.train` on one thread, with a store of the test's own."""
-    return lambda recipe, seed=0, **more: training.train(recipe, seed, threads=1, **{"store": store, **more})
+    """`training.train` on the reference engine and one thread, with a store of the test's own."""
+    usual = {"threads": 1, "engine": "reference", "store": store}
+    return lambda recipe, seed=0, **more: training.train(recipe, seed, **{**usual, **more})
 
 
 def timeless(run):
@@ -101,7 +111,7 @@ def test_a_run_records_each_epoch_and_what_the_weights_are_worth(train, recipe):
 
 def test_running_figures_are_means_over_images_not_batches(train, quick):
     seen = []
-    job = training.prepare(quick, 0, threads=1)
+    job = training.prepare(quick, 0, engine="reference", threads=1)
     losses, num_right = job.trainer.advance(5)
     run = train(quick, progress=seen.append)
     sizes = torch.tensor([64, 64, 64, 64, 44])
@@ -212,7 +222,7 @@ def progress(record):
         print("three", flush=True)
         sys.stdin.readline()
     time.sleep(0.05)
-training.train(sys.argv[1], 0, store=sys.argv[2], threads=1, progress=progress)
+training.train(sys.argv[1], 0, engine="reference", store=sys.argv[2], threads=1, progress=progress)
 """
 
 
@@ -491,10 +501,31 @@ def test_load_stands_in_for_the_data(train, quick):
 
 
 def test_prepare_knows_the_run_beforehand(train, quick):
-    about = training.prepare(quick, 3, threads=1).about
+    about = training.prepare(quick, 3, engine="reference", threads=1).about
     run = train(quick, 3)
     assert {name: run.about[name] for name in about} == about
     assert (about["num_steps"], about["parameters"], about["engine"]) == (10, 79_510, "reference")
+
+
+@pytest.mark.parametrize("change", [{}, {"precision": "bfloat16"}])
+def test_auto_records_its_choice_and_the_reason(change, train, quick, monkeypatch):
+    run = train(quick, engine="auto", device="cpu", **change)
+    if change:
+        assert run.about["engine"] == "reference"
+        assert "precision" in run.about["engine_reason"]
+    elif run.about["engine"] == "reference":
+        assert "finds none" in run.about["engine_reason"]
+    else:
+        assert run.about["engine_reason"] == "faster than PyTorch on a CPU"
+
+
+def test_without_a_compiler_auto_takes_the_reference_and_says_why(train, quick, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    run = train(quick, engine="auto", device="cpu")
+    assert run.about["engine"] == "reference"
+    assert "no-such-compiler" in run.about["engine_reason"]
+    with pytest.raises(UnsupportedByEngine, match="no-such-compiler"):
+        train(quick, engine="native", device="cpu")
 
 
 def test_a_recipe_by_name_and_changes(train, tiny_folder):
