@@ -123,8 +123,8 @@ def test_augmentation():
 def test_layers_in_an_odd_order():
     layers = [
         nn.BatchNorm2d(2), nn.Dropout(0.2), nn.Sigmoid(), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3),
-        nn.MaxPool2d(2), nn.ReLU(), nn.Dropout(0.3), nn.AvgPool2d(2), nn.Flatten(), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 7),
-        nn.BatchNorm1d(7), nn.Identity(), nn.Sigmoid(), nn.Linear(7, 5),
+        nn.MaxPool2d(2), nn.ReLU(), nn.Dropout(0.3), nn.AvgPool2d(2), nn.Flatten(), nn.ReLU(), nn.Dropout(0.1),
+        nn.Linear(12, 7), nn.BatchNorm1d(7), nn.Identity(), nn.Sigmoid(), nn.Linear(7, 5),
     ]  # fmt: skip
     check(layers, channels=2, steps=4, lr=0.1)
 
