@@ -32,6 +32,10 @@ class Diverged(RunError):
     """The training loss is no longer a finite number."""
 
 
+class DiskFull(LenetteError):
+    """A disk, or a quota, has no room left for a file."""
+
+
 class UnsupportedByEngine(LenetteError):
     """The chosen engine doesn't know a layer or a field; the message names it."""
 

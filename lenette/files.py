@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import json
 import os
 import tempfile
@@ -8,22 +9,45 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lenette.errors import DiskFull
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; put it in the place of `path` once it has been written without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path beside `path`; put it in the place of `path` once it has been written without an error.
+
+    Raises:
+        DiskFull: there is no room left for it.
+    """
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+    except Exception as error:
+        if is_disk_full(error):
+            raise DiskFull(
+                f"the disk is full, no room for {path}: make room and give the same command again"
+            ) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Say whether the error tells of a disk, or a quota, without room."""
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in numbers
+    # safetensors writes from Rust and keeps the number in its text alone
+    return any(f"os error {number})" in str(error) for number in numbers)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import os
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenette import files
+from lenette.errors import DiskFull
 
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
@@ -36,6 +38,28 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
         half()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        ValueError("I/O error: No space left on device (os error 28)"),  # as safetensors says it
+    ],
+)
+def test_a_full_disk_is_told_as_such(error, tmp_path):
+    with (
+        pytest.raises(DiskFull, match=r"the disk is full, no room for .*file: make room"),
+        files.replacing(tmp_path / "file"),
+    ):
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(PermissionError), files.replacing(tmp_path / "file"):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_the_new_file_is_seen_whole_or_not_at_all(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lenette import runs, training
-from lenette.errors import RunError
+from lenette.errors import DiskFull, RunError
 from lenette.many import workers
 from lenette.many.costs import Costs, timed
 from lenette.many.workers import Job
@@ -44,7 +44,8 @@ def run(
 
     Raises:
         LenetteError: a recipe, the data or a network won't do; nothing has been trained then.
-        RunError: some runs could not be finished (all others are), or the disk is full (all work is stopped).
+        RunError: some runs could not be finished (all others are).
+        DiskFull: the disk is full; all work is stopped.
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once every run under way is saved so that it can be resumed.
     """
     how = {"folder": folder, "engine": engine, "device": device, "threads": threads, "store": Path(store)}
@@ -57,10 +58,10 @@ def run(
             workers.run_here(work.todo, how, board.hear)
         else:
             workers.run_in_processes(work.todo, how, processes, board.hear)
-    except workers.DiskFull as full:
-        raise RunError(
-            f"the disk that holds the store {store} is full ({full}): {board.done} of {board.total} runs are done and "
-            "kept, the others stopped at their last checkpoint. Make room, then give the same command again"
+    except DiskFull as full:
+        raise DiskFull(
+            f"{full}. {board.done} of {board.total} runs are done and kept in {store}; the others stopped at their "
+            "last checkpoint, from which the same command goes on"
         ) from None
     if board.failures:
         raise RunError(_failed(board, Path(store)))

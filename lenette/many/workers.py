@@ -1,6 +1,5 @@
 """Processes that train: each gets one job after the other over a pipe; none is waited for once it is dead."""
 
-import errno
 import multiprocessing
 import signal
 import sys
@@ -19,7 +18,8 @@ from typing import Any
 import torch
 
 from lenette import training
-from lenette.errors import Diverged, LenetteError
+from lenette.errors import DiskFull, Diverged, LenetteError
+from lenette.files import is_disk_full
 from lenette.recipes import Recipe
 
 Job = tuple[Recipe, int]
@@ -29,10 +29,6 @@ Hear = Callable[[str, str, Any], None]
 
 ATTEMPTS = 2  # the first kill may be due to another program's hunger for memory; the second is the job's own
 REPORT_SECONDS = 0.5
-
-
-class DiskFull(Exception):
-    """There is no room left for a run: no other job can be done either."""
 
 
 def run_here(jobs: dict[str, Job], how: dict[str, Any], hear: Hear) -> None:
@@ -169,22 +165,15 @@ def _attempt(job: Job, how: dict[str, Any], load: training.Load, report: trainin
         training.train(recipe, seed, **how, progress=report, load=load)
     except Diverged:
         return "ended", None
+    except DiskFull as full:
+        return "full", str(full)
     except LenetteError as error:
         return "failed", str(error)
     except Exception as error:
         if is_disk_full(error):
-            return "full", str(error)
+            return "full", f"the disk is full: {error}"
         return "failed", "".join(traceback.format_exception(error)).rstrip()
     return "ended", None
-
-
-def is_disk_full(error: Exception) -> bool:
-    """Say whether the error tells of a disk, or a quota, without room."""
-    numbers = (errno.ENOSPC, errno.EDQUOT)
-    if isinstance(error, OSError):
-        return error.errno in numbers
-    # safetensors writes from Rust and keeps the number in its text alone
-    return any(f"os error {number})" in str(error) for number in numbers)
 
 
 def _cause(exitcode: int | None) -> str:

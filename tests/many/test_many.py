@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from lenette import many, runs, training
-from lenette.errors import LenetteError, RunError
-from lenette.many import workers
+from lenette.errors import DiskFull, LenetteError, RunError
 from lenette.recipes import Recipe
 
 SELF_KILLING = """
@@ -164,18 +163,12 @@ def test_a_full_disk_says_so_and_what_is_done_is_kept(
 
     with monkeypatch.context() as patch:
         patch.setattr(runs.Run, "finish", full)
-        with pytest.raises(RunError, match=r"disk .* is full .*: 1 of 3 runs are done and kept"):
+        with pytest.raises(DiskFull, match=r"disk is full.* 1 of 3 runs are done and kept"):
             many.run([(recipe, 0), (recipe, 1), (recipe, 2)], store=tmp_path, processes=1)
     assert [run.status for run in runs.in_store(tmp_path)] == ["done", "interrupted"]
     again = many.run([(recipe, 0), (recipe, 1)], store=tmp_path)
     assert again[0] == done
     assert again[1].status == "done"
-
-
-def test_a_full_disk_is_known_by_its_number_also_in_the_text_of_safetensors() -> None:
-    assert workers.is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
-    assert workers.is_disk_full(ValueError("I/O error: No space left on device (os error 28)"))
-    assert not workers.is_disk_full(PermissionError(errno.EACCES, "Permission denied"))
 
 
 def test_an_estimate_comes_from_timed_steps_and_then_from_the_store(recipe: Recipe, tmp_path: Path) -> None:
