@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench laboratory notebooks proofs readme clean
+.PHONY: demo test test-native lint bench laboratory notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
 
 test: .venv/ready lint
 	$(BIN)/python -m pytest
+
+# The native engine against PyTorch for every shipped network and many made-up ones: some ten minutes.
+test-native: .venv/ready
+	LENETTE_NATIVE_ALL=1 LENETTE_NATIVE_EXAMPLES=80 $(BIN)/python -m pytest tests/engines/native --timeout 900
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
