@@ -13,6 +13,7 @@ network.py            the source of a network of one's own, as it was
 import hashlib
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -31,6 +32,7 @@ from lenette.recipes import Recipe, from_toml
 DEFAULT_STORE = Path("runs")
 SOURCE = "network.py"
 MILESTONES = (0.98, 0.99, 0.994)
+ABOUT = {"seed", "key", "status", "created"}  # what run.json holds at least
 
 
 def key_of(recipe: Recipe, seed: int, data_digest: list[str], build: dict[str, Any]) -> str:
@@ -62,6 +64,11 @@ class Run:
         return self.folder.name
 
     @property
+    def argument(self) -> str:
+        """What names the run to a command: its id where the command would look for it, else its folder."""
+        return self.id if self.folder.parent == DEFAULT_STORE else shlex.quote(str(self.folder))
+
+    @property
     def recipe(self) -> Recipe:
         """What was trained."""
         return from_toml(self.folder / "recipe.toml")
@@ -69,7 +76,10 @@ class Run:
     @property
     def about(self) -> dict[str, Any]:
         """seed, key, status ("running", "interrupted", "cut", "diverged", "done"), engine, threads, data, created."""
-        return self._read("run.json")
+        about = self._read("run.json")
+        if missing := ABOUT - about.keys():
+            raise RunError(f"{self.folder / 'run.json'} is damaged: it lacks {', '.join(sorted(missing))}")
+        return about
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -104,7 +114,7 @@ class Run:
             RunError: the run has not ended.
         """
         if not (self.folder / "final.json").exists():
-            raise RunError(f"run {self.id} has not ended ({self.status}): lenette resume {self.id}")
+            raise RunError(f"run {self.id} has not ended ({self.status}): lenette resume {self.argument}")
         return self._read("final.json")
 
     @property
@@ -241,9 +251,12 @@ class Run:
     def _read(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"can't read {path}: {error}") from error
+        if not isinstance(value, dict):
+            raise RunError(f"{path} is damaged: it holds no JSON object")
+        return value
 
 
 def evaluated_part(recipe: Recipe) -> str | None:
@@ -282,9 +295,16 @@ def store_lock(store: Path) -> FileLock:
 
 
 def in_store(store: Path) -> list[Run]:
-    """Return the runs of the store, the oldest first."""
+    """Return the runs of the store, the oldest first; before them those of which that can't be read."""
     runs = [Run(path.parent) for path in store.glob("*/run.json")]
-    return sorted(runs, key=lambda run: (run.about["created"], run.id))
+    return sorted(runs, key=lambda run: (_created(run), run.id))
+
+
+def _created(run: Run) -> str:
+    try:
+        return run.about["created"]
+    except RunError:
+        return ""
 
 
 def with_key(store: Path, key: str) -> Run | None:

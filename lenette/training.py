@@ -282,7 +282,7 @@ def _train_steps(run: Run, job: Job, progress: Progress) -> None:
                 saved_at = time.monotonic()
             if interrupted():
                 run.set_status("interrupted")
-                raise KeyboardInterrupt(run.id)
+                raise KeyboardInterrupt(run.argument)
 
 
 def _restore(run: Run, trainer: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:

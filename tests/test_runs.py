@@ -100,7 +100,9 @@ def test_figures_of_a_run_that_has_ended(run):
 
 def test_figures_of_a_run_that_has_not_ended(run):
     for ask in (lambda: run.final, lambda: run.test_accuracy, run.model):
-        with pytest.raises(RunError, match=r"tiny-s0-01234567 has not ended \(interrupted\): lenette resume tiny"):
+        with pytest.raises(
+            RunError, match=r"tiny-s0-01234567 has not ended \(interrupted\): lenette resume /.*/tiny-s0-01234567"
+        ):
             ask()
 
 
@@ -154,6 +156,15 @@ def test_damaged_records_are_refused(name, run):
     (run.folder / name).write_text('{"half": ')
     with pytest.raises(RunError, match=f"can't read .*{name}"):
         _ = (run.about, run.environment, run.final, run.metrics)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"), [("[]", "no JSON object"), ('{"seed": 0, "key": ""}', "lacks created, status")]
+)
+def test_a_record_that_is_none_is_refused(text, fault, run):
+    (run.folder / "run.json").write_text(text)
+    with pytest.raises(RunError, match=f"run.json is damaged: it .*{fault}"):
+        _ = run.about
 
 
 def test_status_of_a_run_that_nobody_trains_any_more(run):
@@ -213,6 +224,15 @@ def test_the_store_lists_the_oldest_first(create, tmp_path):
         run.set_status("done", created=f"2025-01-01T{hour}:00:00+00:00")
     (tmp_path / "no-run").mkdir()
     assert [run.seed for run in runs.in_store(tmp_path)] == [1, 2, 3]
+    (made[0].folder / "run.json").write_text("")
+    assert runs.in_store(tmp_path) == [made[0], made[1], made[2]]
+    assert runs.find(made[1].id, tmp_path) == made[1]
+
+
+def test_named_to_a_command_by_its_name_or_its_folder(create):
+    assert runs.Run(runs.DEFAULT_STORE / "tiny-s0-01234567").argument == "tiny-s0-01234567"
+    run = create()
+    assert runs.find(run.argument) == run
 
 
 def test_readers_never_see_half_a_record(run):

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from lenette.cli.common import data_option, echo_json, json_option, store_option, table
+from lenette.errors import LenetteError
 from lenette.progress import line
 
 
@@ -13,29 +14,38 @@ from lenette.progress import line
 @store_option
 @json_option
 def runs(store: Path, as_json: bool) -> None:
-    """List the runs, the oldest first."""
+    """List the runs, the oldest first, and those that are damaged."""
     from lenette.runs import in_store
 
-    rows = []
+    rows, faults = [], []
     for run in in_store(store):
-        last = run.metrics[-1] if run.metrics else {}
-        part = run.part or "train"
-        accuracy = last.get(f"{part}_accuracy")
-        rows.append(
-            {
-                "run": run.id,
-                "status": run.status,
-                "epochs": f"{last.get('epoch', 0)}/{run.recipe.epochs}",
-                "accuracy": accuracy if as_json else "" if accuracy is None else f"{accuracy:.2%} ({part})",
-                "seconds": round(last.get("train_seconds", 0.0), 1),
-                "engine": run.about["engine"],
-                "created": run.about["created"],
-            }
-        )
+        try:
+            rows.append(_row(run, as_json))
+        except LenetteError as error:
+            faults.append({"run": run.id, "status": "damaged", "fault": str(error)})
     if as_json:
-        echo_json(rows)
-    else:
+        echo_json(rows + faults)
+        return
+    if rows or not faults:
         click.echo(table(rows) or f"no runs in {store}: make one with `lenette train ladder_7k_step`")
+    for each in faults:
+        click.echo(f"{each['run']}  damaged: {each['fault']}", err=True)
+
+
+def _row(run: Any, as_json: bool) -> dict[str, Any]:
+    lines = run.metrics
+    last = lines[-1] if lines else {}
+    part = run.part or "train"
+    accuracy = last.get(f"{part}_accuracy")
+    return {
+        "run": run.id,
+        "status": run.status,
+        "epochs": f"{last.get('epoch', 0)}/{run.recipe.epochs}",
+        "accuracy": accuracy if as_json else "" if accuracy is None else f"{accuracy:.2%} ({part})",
+        "seconds": round(last.get("train_seconds", 0.0), 1),
+        "engine": run.about["engine"],
+        "created": run.about["created"],
+    }
 
 
 @click.command()

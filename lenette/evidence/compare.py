@@ -94,7 +94,7 @@ def _run(run: Run, folder: str | Path | None) -> dict[str, Any]:
         if not opened:
             raise LenetteError(
                 f"run {run.id} held out no images, and its sealed test was not opened; "
-                f"if this is the end: lenette evaluate {run.id} --part test --open-test"
+                f"if this is the end: lenette evaluate {run.argument} --part test --open-test"
             )
         last = opened[-1]
         images = {"part": "test", "images": last["digest"], "num_images": last["num_images"]}

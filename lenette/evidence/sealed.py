@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lenette import data
-from lenette.errors import SealedError
+from lenette.errors import RunError, SealedError
 from lenette.evidence import weights
 from lenette.files import finite
 from lenette.metrics import evaluate
@@ -84,9 +84,15 @@ def openings(run: Run) -> list[dict[str, Any]]:
     """Return the record of all openings, each with what was opened (time, dataset, part, digest) and what it showed.
 
     The latter is weights (digest), accuracy, loss, num_images, and wrong (indices of the images).
+
+    Raises:
+        RunError: the record is damaged.
     """
     path = run.folder / RECORD
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    except ValueError as error:
+        raise RunError(f"the record of openings {path} is damaged: {error}") from error
 
 
 def require_same_kind(run: Run, images: data.Dataset) -> None:

@@ -1,10 +1,12 @@
 """What an epoch costs in seconds: learnt from runs, told of recipes that are alike."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lenette import runs
+from lenette.errors import LenetteError
 from lenette.inference import EVALUATION_BATCH
 from lenette.recipes import Recipe
 from lenette.training import Job, environment
@@ -27,10 +29,11 @@ class Costs:
         """Learn from the store's runs on this processor for which the same is said: engine, device, threads."""
         processor = environment()["processor"]
         for run in runs.in_store(store):
-            lines = run.metrics
-            if lines and about.items() <= run.about.items() and run.environment["processor"] == processor:
-                spent = lines[-1]["train_seconds"] + lines[-1]["evaluate_seconds"]
-                self.learn(run.id, run.recipe, spent / lines[-1]["epoch"])
+            with suppress(LenetteError):  # a damaged run teaches nothing
+                lines = run.metrics
+                if lines and about.items() <= run.about.items() and run.environment["processor"] == processor:
+                    spent = lines[-1]["train_seconds"] + lines[-1]["evaluate_seconds"]
+                    self.learn(run.id, run.recipe, spent / lines[-1]["epoch"])
 
     def has_any(self) -> bool:
         """Say whether anything was learnt."""

@@ -25,6 +25,7 @@ def facts(run: Run) -> dict[str, Any]:
     step = lines[-1]["step"] if lines else 0
     return {
         "id": run.id,
+        "argument": run.argument,
         "folder": str(run.folder),
         "name": recipe.name,
         "title": recipe.title,

@@ -105,7 +105,8 @@ def trouble(known: Facts) -> str:
         )
     if status == "interrupted":
         return (
-            f"The run was interrupted after {done} of {known['epochs']}; it goes on with: lenette resume {known['id']}"
+            f"The run was interrupted after {done} of {known['epochs']}; it goes on with: "
+            f"lenette resume {known['argument']}"
         )
     if status == "running":
         return f"The run is still being trained: {done} of {known['epochs']} so far"

@@ -20,6 +20,20 @@ def test_runs(cli, run, store, tmp_path):
     assert "no runs in" in cli("runs", "--store", tmp_path).stdout
 
 
+@pytest.mark.parametrize("name", ["run.json", "recipe.toml", "metrics.jsonl"])
+def test_a_damaged_run_is_listed_beside_the_others(name, cli, run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / run.id)
+    shutil.copytree(run.folder, tmp_path / "broken")
+    (tmp_path / "broken" / name).write_text("{")
+    whole, damaged = cli.json("runs", "--store", tmp_path)
+    assert (whole["run"], whole["status"]) == (run.id, "done")
+    assert (damaged["run"], damaged["status"]) == ("broken", "damaged")
+    result = cli("runs", "--store", tmp_path)
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr.startswith("broken  damaged: ")
+    assert name in result.stderr
+
+
 def test_show(cli, run, store):
     lines = cli("show", "dig", "--store", store).stdout.splitlines()
     assert [line[:9] for line in lines[:2]] == ["epoch 1/2", "epoch 2/2"]
@@ -118,4 +132,4 @@ def test_a_damaged_run_is_a_message(cli, run, tmp_path, drawn):
     (copy / "metrics.jsonl").write_text("{")
     assert "metrics.jsonl" in cli.error("show", copy)
     (copy / "run.json").write_text("[")
-    assert "run.json" in cli.error("runs", "--store", tmp_path)
+    assert "run.json" in cli.error("show", copy)

@@ -69,7 +69,7 @@ def test_interrupted_then_resumed_in_processes_of_their_own(cli, tmp_path):
         _, message = process.communicate(timeout=60)
     assert process.returncode == 130
     (run,) = runs.in_store(tmp_path)
-    assert f"interrupted; the run is saved. Go on with: lenette resume {run.id}" in message
+    assert f"interrupted; the run is saved. Go on with: lenette resume {run.folder}" in message
     assert "Traceback" not in message
     assert run.status == "interrupted"
     assert "interrupted" in cli("runs", "--store", tmp_path).stdout

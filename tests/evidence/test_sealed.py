@@ -54,6 +54,14 @@ def test_every_opening_is_counted(run):
     assert {**first, "time": ""} == {**second, "time": ""}
 
 
+def test_a_damaged_record_of_openings_is_refused(run):
+    sealed.open_test(run)
+    with (run.folder / sealed.RECORD).open("a") as record:
+        record.write('{"time": ')
+    with pytest.raises(RunError, match=r"record of openings .*openings.jsonl is damaged"):
+        sealed.openings(run)
+
+
 def test_opened_once_opens_once(run, tiny_folder):
     held_out = data.load(str(tiny_folder), "test")
     first = sealed.opened_once(run, held_out)

@@ -160,7 +160,7 @@ def test_diverged_and_killed_runs_get_a_page_of_what_is_known(diverged: Run, kil
     assert "No epoch was finished: there is no result." in text
     assert "lr 1e+10 instead of 0.1" in text
     text = words(page_of(killed))
-    assert f"The run was interrupted after 2 epochs of 5; it goes on with: lenette resume {killed.id}." in text
+    assert f"The run was interrupted after 2 epochs of 5; it goes on with: lenette resume {killed.folder}." in text
     assert percent(killed.metrics[-1]["test_accuracy"]) in text
 
 
