@@ -132,4 +132,4 @@ def test_a_damaged_run_is_a_message(cli, run, tmp_path, drawn):
     (copy / "metrics.jsonl").write_text("{")
     assert "metrics.jsonl" in cli.error("show", copy)
     (copy / "run.json").write_text("[")
-    assert "run.json" in cli.error("show", copy)
+    assert "run.json" in cli.error("evaluate", copy)
