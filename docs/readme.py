@@ -40,6 +40,11 @@ def engines() -> str:
         seconds = row["epoch_seconds"]
         best = min(seconds[side] for side in ("eager", "channels_last", "compile"))
         lines.append(f"| `{name}` | {best:.2f} | {seconds['native']:.2f} | {row['times_faster']:.1f} |")
+    whole = measured["whole_run"]
+    lines.append(
+        f"\n`lenette train ladder_7k_step`, 15 epochs, from start to report: {whole['seconds']:.1f} s "
+        f"({whole['first_seconds']:.1f} s the first time, when the network is compiled)."
+    )
     return "\n".join(lines) + "\n"
 
 
