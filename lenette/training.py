@@ -161,7 +161,8 @@ def prepare(
 def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset, Dataset | None]:
     """Return the images to train on, and those that are evaluated every epoch, if any.
 
-    Under the sealed protocol the test images are not even read.
+    Under the sealed protocol the test images are not even read. The validation part is then the data set's own, the
+    val/ of an image folder, where it has one, whichever `fold` is asked for; else that sixth of the training images.
 
     Raises:
         DataError: the data set is missing or damaged, or its images are not square.
@@ -172,6 +173,8 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
     part = runs.evaluated_part(recipe)
     if part == "test":
         return images, data.load(recipe.dataset, "test", folder)
+    if part == "validation" and part in data.parts(recipe.dataset):
+        return images, data.load(recipe.dataset, part, folder)
     if part == "validation":
         kept, held_out = splits.validation(images.labels, recipe.fold)
         return images.subset(kept, "train"), images.subset(held_out, "validation")

@@ -23,6 +23,7 @@ from lenette.errors import (
     RunError,
     UnsupportedByEngine,
 )
+from lenette.evidence.sealed import evaluate_part
 from lenette.models import count_parameters
 from lenette.recipes import Recipe
 from tests.models.test_networks import COUNTS
@@ -468,6 +469,26 @@ def test_the_folds_of_the_sealed_protocol(train, sealed):
     for kept, held_out in parts:
         assert (kept.part, held_out.part, len(kept), len(held_out)) == ("train", "validation", 250, 50)
         assert (kept.mean, kept.std) == (held_out.mean, held_out.std) == (parts[0][0].mean, parts[0][0].std)
+
+
+def test_the_validation_part_is_the_data_sets_own_where_it_has_one(train, sealed, tmp_path):
+    from PIL import Image
+
+    for part, shades in (("train", (0, 50, 100)), ("val", (150, 200))):
+        for name in ("a", "b"):
+            (tmp_path / "own" / part / name).mkdir(parents=True)
+            for shade in shades:
+                Image.new("L", (28, 28), shade).save(tmp_path / "own" / part / name / f"{shade}.png")
+    own = sealed.but(dataset=str(tmp_path / "own"))
+    for fold in (0, 5):
+        images, evaluated = training.datasets(own.but(fold=fold))
+        assert (len(images), evaluated.part, len(evaluated)) == (6, "validation", 4)
+        assert evaluated.digest == data.load(tmp_path / "own", "validation").digest
+    assert training.datasets(own.but(fold=-1))[1] is None
+    run = train(own)
+    assert run.final["validation"]["num_images"] == 4
+    assert evaluate_part(run, "validation")["accuracy"] == run.validation_accuracy
+    assert evaluate_part(train(own, fold=-1), "validation")["num_images"] == 4
 
 
 def test_a_refit_trains_on_all_images_and_evaluates_nothing_else(train, sealed):

@@ -3,7 +3,7 @@
 from lenette.data.catalogue import DATASETS
 from lenette.data.dataset import Dataset
 from lenette.data.inventory import import_folder, list_datasets, verify
-from lenette.data.loading import load
+from lenette.data.loading import load, parts
 from lenette.data.mirrors import fetch
 from lenette.data.places import find, user_folder
 from lenette.data.splits import validation
@@ -16,6 +16,7 @@ __all__ = [
     "import_folder",
     "list_datasets",
     "load",
+    "parts",
     "user_folder",
     "validation",
     "verify",

@@ -22,17 +22,27 @@ def load(name: str | Path, part: str = "train", folder: str | Path | None = None
     the training images, for mean and standard deviation. Raises DataError where the set is unknown, missing, damaged,
     or not the published one.
     """
+    if part not in (known := parts(name)):
+        raise DataError(f"data set '{name}' has no part '{part}'{nearest(part, known)}: it has {', '.join(known)}")
     if str(name) in DATASETS:
         entry = DATASETS[str(name)]
-        _check_part(entry.name, part, tuple(entry.sizes))
         return _load_optdigits(entry, part) if entry.name == "optdigits" else _load_published(entry, part, folder)
+    path = Path(name).expanduser()
+    return _load_own_idx(path, part) if _holds_idx(path) else _load_image_folder(path, part)
+
+
+def parts(name: str | Path) -> tuple[str, ...]:
+    """Return the names of a data set's parts, for a `name` as `load` takes it; no image is read.
+
+    Raises DataError where the set is unknown.
+    """
+    if str(name) in DATASETS:
+        return tuple(DATASETS[str(name)].sizes)
     path = Path(name).expanduser()
     if not path.is_dir():
         known = ", ".join(DATASETS)
         raise DataError(f"unknown data set '{name}'{nearest(str(name), DATASETS)}: neither a folder nor one of {known}")
-    if any(path.glob(f"{MNIST_FILES[0]}*")):
-        return _load_own_idx(path, part)
-    return _load_image_folder(path, part)
+    return tuple(four_files()) if _holds_idx(path) else folders.parts(path)
 
 
 def ways_out(entry: Entry) -> str:
@@ -43,9 +53,8 @@ def ways_out(entry: Entry) -> str:
     )
 
 
-def _check_part(name: str, part: str, parts: tuple[str, ...]) -> None:
-    if part not in parts:
-        raise DataError(f"data set '{name}' has no part '{part}'{nearest(part, parts)}: it has {', '.join(parts)}")
+def _holds_idx(path: Path) -> bool:
+    return any(path.glob(f"{MNIST_FILES[0]}*"))
 
 
 def _load_optdigits(entry: Entry, part: str) -> Dataset:
@@ -73,7 +82,6 @@ def _load_published(entry: Entry, part: str, folder: str | Path | None) -> Datas
 def _load_own_idx(path: Path, part: str) -> Dataset:
     """Load four IDX files of the user's own, of which no digest is known; classes are 0 up to the highest label."""
     entry = Entry(path.resolve().name, "", (), {}, "", "", four_files())
-    _check_part(str(path), part, tuple(entry.parts))
     labels = entry.parts["train"].labels
     found = locate(labels, path)
     if found is None:
@@ -115,7 +123,6 @@ def _read_files(entry: Entry, part: str, place: Path) -> Dataset:
 
 
 def _load_image_folder(path: Path, part: str) -> Dataset:
-    _check_part(str(path), part, folders.parts(path))
     classes = folders.class_names(path)
     train = folders.read(path, "train", classes)
     mean, std = statistics(train[0], str(path))

@@ -132,15 +132,22 @@ def evaluate_part(
                 "say --open-test if this is the end (the opening is written down)"
             )
         result = open_test(run, dataset, part, folder)
-    elif own and part in ("train", "validation"):
-        kept, held_out = datasets(recipe, folder)
-        images = held_out if part == "validation" else kept
-        if images is None or images.part != part:
-            raise SealedError(f"run {run.id} holds out no validation images (protocol {recipe.protocol})")
-        result = evaluate(run.logits(images.images), images.labels)
     else:
-        images = data.load(dataset or recipe.dataset, part, folder)
+        images = _own_images(run, part, folder) if own else data.load(dataset or recipe.dataset, part, folder)
         require_same_kind(run, images)
         result = evaluate(run.logits(images.images), images.labels)
     interval = accuracy_interval(result["num_images"] - result["num_errors"], result["num_images"])
     return {"dataset": dataset or recipe.dataset, "part": part, "interval": [interval.low, interval.high], **result}
+
+
+def _own_images(run: Run, part: str, folder: str | Path | None) -> data.Dataset:
+    """Return a part of the run's own data set; "train" is what it was trained on, without what it held out."""
+    recipe = run.recipe
+    if part in ("train", run.part):
+        trained, evaluated = datasets(recipe, folder)
+        images = trained if part == "train" else evaluated
+        assert images is not None
+        return images
+    if part == "validation" and part not in data.parts(recipe.dataset):
+        raise SealedError(f"run {run.id} holds out no validation images (protocol {recipe.protocol})")
+    return data.load(recipe.dataset, part, folder)

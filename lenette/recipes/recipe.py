@@ -53,7 +53,8 @@ class Recipe:
     )
     fold: int = _field(
         0,
-        "which sixth of the training images the sealed protocol holds out (-1: none, to refit on all of them)",
+        "which sixth of the training images the sealed protocol holds out, where the data set has no validation part "
+        "of its own (-1: none, to refit on all of them)",
         group="what",
         low=-1,
         high=5,

@@ -147,7 +147,7 @@ def scope(known: Facts) -> str:
     )
     if known["protocol"] == "course":
         return f"{text} Under the course protocol the test images were looked at after every epoch."
-    return f"{text} The validation images are a part of the training set that was held out, to guide every choice."
+    return f"{text} The validation images were held out of the training, to guide every choice."
 
 
 def optimism(known: Facts) -> str:
