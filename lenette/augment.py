@@ -84,6 +84,16 @@ def erasures(recipe: Recipe, draws: Draws, height: int, width: int) -> np.ndarra
     return result
 
 
+def augmented(
+    images: torch.Tensor, maps: torch.Tensor | None, factors: torch.Tensor | None, squares: torch.Tensor | None
+) -> torch.Tensor:
+    """Return images float [N, C, H, W] in [0, 1] after `warp`, `jitter` and `erase`; None leaves one out."""
+    for change, numbers in ((warp, maps), (jitter, factors), (erase, squares)):
+        if numbers is not None:
+            images = change(images, numbers)
+    return images
+
+
 def warp(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
     """Sample images float [N, C, H, W] where the maps [N, 2, 3] of `warps` point: bilinear, zero outside."""
     height, width = images.shape[-2:]

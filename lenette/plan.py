@@ -86,6 +86,11 @@ class Plan:
         draws = self._draws(epoch, augment.ERASING)
         return torch.from_numpy(augment.erasures(self.recipe, draws, *self.image_size)) if draws else None
 
+    def changes(self, epoch: int, places: slice | torch.Tensor) -> list[torch.Tensor | None]:
+        """Return the warps, jitters and erasures of the images at these places (int64) of the order, or None each."""
+        every = (self.warps(epoch), self.jitters(epoch), self.erasures(epoch))
+        return [None if numbers is None else numbers[places] for numbers in every]
+
     def _draws(self, epoch: int, operations: dict[str, int]) -> augment.Draws:
         """Return uniform numbers for those of the operations that the recipe switches on, a stream for each."""
         return {

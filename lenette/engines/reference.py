@@ -111,13 +111,7 @@ class Engine:
         index = self.plan.order(epoch)[rows].to(self.device)
         # images[index] takes several times as long, and a small network's whole step is 0.3 ms.
         images = self.images.index_select(0, index).float().div_(255)
-        for numbers, change in (
-            (self.plan.warps(epoch), augment.warp),
-            (self.plan.jitters(epoch), augment.jitter),
-            (self.plan.erasures(epoch), augment.erase),
-        ):
-            if numbers is not None:
-                images = change(images, numbers[rows])
+        images = augment.augmented(images, *self.plan.changes(epoch, rows))
         return images.sub_(self.shift).div_(self.width), self.labels.index_select(0, index)
 
     def next_mask(self, shape: torch.Size, rate: float) -> torch.Tensor:

@@ -79,17 +79,8 @@ def augmented(plan: Plan, images: torch.Tensor, epoch: int, indices: torch.Tenso
     Args:
         images: uint8 [N, C, H, W], all that the plan is for.
     """
-    place = torch.empty(plan.num_images, dtype=torch.int64)
-    place[plan.order(epoch)] = torch.arange(plan.num_images)
-    changed = images[indices].float() / 255
-    for numbers, change in (
-        (plan.warps(epoch), augment.warp),
-        (plan.jitters(epoch), augment.jitter),
-        (plan.erasures(epoch), augment.erase),
-    ):
-        if numbers is not None:
-            changed = change(changed, numbers[place[indices]])
-    return changed
+    places = plan.order(epoch).argsort()[indices]  # of the images in the order
+    return augment.augmented(images[indices].float() / 255, *plan.changes(epoch, places))
 
 
 def evaluated_images(run: Run) -> Dataset:
