@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lenette.training import environment
+from lenette.environment import environment
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 

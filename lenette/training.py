@@ -2,25 +2,20 @@
 
 import functools
 import math
-import os
-import platform
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import Timeout
 from torch import nn
 
 from lenette import data, engines, files, models, recipes, runs
 from lenette.data import Dataset, splits
+from lenette.environment import environment
 from lenette.errors import BudgetError, DataError, Diverged, ModelError, RunError
+from lenette.interrupts import interruptible
 from lenette.metrics import evaluate
 from lenette.plan import Plan
 from lenette.recipes import Recipe
@@ -68,14 +63,14 @@ def train(
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once the run is saved so that it can be resumed.
     """
     recipe = (recipes.load(recipe) if isinstance(recipe, str) else recipe).but(**changes)
-    job = prepare(recipe, seed, folder, engine, device, threads, load)
+    ready = prepare(recipe, seed, folder, engine, device, threads, load)
     with runs.store_lock(Path(store)):
-        run = None if again else runs.with_key(Path(store), job.about["key"])
+        run = None if again else runs.with_key(Path(store), ready.about["key"])
         if run is None:
-            run = runs.create(Path(store), recipe, job.about, {**environment(), "build": job.trainer.build})
+            run = runs.create(Path(store), recipe, ready.about, {**environment(), "build": ready.trainer.build})
             if (source := models.source_file(recipe.model)) is not None:
                 files.write_text(run.folder / runs.SOURCE, source.read_text(encoding="utf-8"))
-    return _go_on(run, job, progress or (lambda record: None))
+    return _go_on(run, ready, progress or (lambda record: None))
 
 
 def resume(run: Run, progress: Progress | None = None) -> Run:
@@ -87,20 +82,20 @@ def resume(run: Run, progress: Progress | None = None) -> Run:
     about, recipe = run.about, run.recipe
     if run.source is not None:
         recipe = recipe.but(model=run.source)
-    job = prepare(recipe, run.seed, about["data"]["folder"], about["engine"], about["device"], about["threads"])
-    if job.about["key"] != about["key"]:
-        changed = [name for name in ("data", "parameters") if job.about[name] != about[name]]
-        changed += ["engine's build"] * (job.trainer.build != run.environment["build"])
+    ready = prepare(recipe, run.seed, about["data"]["folder"], about["engine"], about["device"], about["threads"])
+    if ready.about["key"] != about["key"]:
+        changed = [name for name in ("data", "parameters") if ready.about[name] != about[name]]
+        changed += ["engine's build"] * (ready.trainer.build != run.environment["build"])
         what = " and ".join(changed) or "source of the network"
         raise RunError(
             f"run {run.id} can't be resumed: its {what} changed since it began, so that the end would be another; "
             f"begin anew with: lenette train {run.folder}"
         )
-    return _go_on(run, job, progress or (lambda record: None))
+    return _go_on(run, ready, progress or (lambda record: None))
 
 
 @dataclass
-class Job:
+class Prepared:
     """What a run needs: the engine, ready for step 0, its plan, the data, and what is known beforehand."""
 
     trainer: Any
@@ -118,7 +113,7 @@ def prepare(
     device: str = "auto",
     threads: int | None = None,
     load: Load | None = None,
-) -> Job:
+) -> Prepared:
     """Return all that a run needs, before its first step; the arguments are those of `train`.
 
     Raises:
@@ -155,7 +150,7 @@ def prepare(
             "std": list(images.std),
         },
     }
-    return Job(trainer, plan, images, evaluated, about)
+    return Prepared(trainer, plan, images, evaluated, about)
 
 
 def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset, Dataset | None]:
@@ -200,28 +195,7 @@ def check_budget(recipe: Recipe, model: nn.Module) -> int:
     return parameters
 
 
-def environment() -> dict[str, Any]:
-    """Return what a reader of a record wants to know of the machine."""
-    return {
-        "lenette": version("lenette"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": version("numpy"),
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _go_on(run: Run, job: Job, progress: Progress) -> Run:
+def _go_on(run: Run, ready: Prepared, progress: Progress) -> Run:
     """Train the steps that are left; write an epoch's line and a checkpoint after each epoch."""
     lock = run.lock()
     try:
@@ -233,19 +207,19 @@ def _go_on(run: Run, job: Job, progress: Progress) -> Run:
         if status == "diverged":
             raise _diverged(run)
         if status not in ("done", "cut"):
-            _train_steps(run, job, progress)
+            _train_steps(run, ready, progress)
     finally:
         lock.release()
     return run
 
 
-def _train_steps(run: Run, job: Job, progress: Progress) -> None:
-    trainer, plan, recipe = job.trainer, job.plan, job.plan.recipe
+def _train_steps(run: Run, ready: Prepared, progress: Progress) -> None:
+    trainer, plan, recipe = ready.trainer, ready.plan, ready.plan.recipe
     rates = plan.rates()
     lines, tally = _restore(run, trainer)
     chunk = max(1, plan.steps_per_epoch // CHUNKS_PER_EPOCH)
     saved_at = time.monotonic()
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
         while trainer.step < plan.num_steps:
             first = trainer.step
             epoch = first // plan.steps_per_epoch
@@ -266,7 +240,7 @@ def _train_steps(run: Run, job: Job, progress: Progress) -> None:
             }
             if finished:
                 start = time.perf_counter()
-                result = _evaluate(job, with_train=end or recipe.evaluate_train == "every")
+                result = _evaluate(ready, with_train=end or recipe.evaluate_train == "every")
                 if not all(math.isfinite(part["loss"]) for part in result.values()):
                     raise _diverge(run, plan, trainer.step - 1)
                 tally |= {"loss": 0.0, "num_right": 0, "num_seen": 0}
@@ -312,10 +286,10 @@ def _add(tally: dict[str, Any], plan: Plan, first: int, losses: list[float], num
         tally["num_seen"] += num_images
 
 
-def _evaluate(job: Job, with_train: bool) -> dict[str, Any]:
+def _evaluate(ready: Prepared, with_train: bool) -> dict[str, Any]:
     """Return what the weights are worth on each part, in evaluation mode and without augmentation."""
-    parts = ([job.evaluated] if job.evaluated else []) + ([job.images] if with_train else [])
-    return {part.part: evaluate(job.trainer.logits(part.images), part.labels) for part in parts}
+    parts = ([ready.evaluated] if ready.evaluated else []) + ([ready.images] if with_train else [])
+    return {part.part: evaluate(ready.trainer.logits(part.images), part.labels) for part in parts}
 
 
 def _diverge(run: Run, plan: Plan, step: int) -> Diverged:
@@ -332,25 +306,3 @@ def _diverged(run: Run) -> Diverged:
         f"where the learning rate is {at['lr']:g}: try a smaller lr (say {run.recipe.lr / 4:g}), a schedule that "
         "warms up (onecycle), or batch-norm in the network"
     )
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, so that the step under way is finished; a second one is itself."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: Any) -> None:
-        seen.append(number)
-        signal.signal(number, former[signal.Signals(number)])
-
-    for number in former:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -66,12 +66,12 @@ def prove(
     if recipe.protocol == "sealed":
         recipe = recipe.but(fold=-1)
     rule = make_rule(recipe, recipe.claim_test_accuracy if accuracy is None else accuracy, seeds, first_seed)
-    job = training.prepare(recipe, rule["seeds"][0], folder, engine, device, threads)
+    ready = training.prepare(recipe, rule["seeds"][0], folder, engine, device, threads)
     out = default_path(recipe, preset) if out is None else Path(out)
     Path(store).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(Path(store) / f".{out.stem}.lock", timeout=0):
-            proof = _begin(out, header(recipe, rule, job))
+            proof = _begin(out, header(recipe, rule, ready))
             if proof["status"] == "begun":
                 jobs = [(recipe, seed) for seed in rule["seeds"]]
                 made = many.run(
@@ -95,10 +95,10 @@ def default_path(recipe: Recipe, preset: str | None = None) -> Path:
     return DEFAULT_FOLDER / f"{'-'.join(filter(None, (recipe.name or 'recipe', preset)))}.json"
 
 
-def header(recipe: Recipe, rule: dict[str, Any], job: training.Job) -> Proof:
+def header(recipe: Recipe, rule: dict[str, Any], ready: training.Prepared) -> Proof:
     """Return all that is known of a proof before its first run."""
-    about = job.about
-    network = job.trainer.weights()
+    about = ready.about
+    network = ready.trainer.weights()
     return {
         "kind": KIND,
         "version": VERSION,
@@ -118,7 +118,7 @@ def header(recipe: Recipe, rule: dict[str, Any], job: training.Job) -> Proof:
         "engine": {
             "name": about["engine"],
             **{name: about[name] for name in ("device", "threads")},
-            "build": job.trainer.build,
+            "build": ready.trainer.build,
         },
         "parameters": about["parameters"],
         "bytes": weights.num_bytes(network),

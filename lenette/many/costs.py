@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lenette import runs
+from lenette.environment import environment
 from lenette.errors import LenetteError
 from lenette.inference import EVALUATION_BATCH
 from lenette.recipes import Recipe
-from lenette.training import Job, environment
+from lenette.training import Prepared
 
 TIMED_SECONDS = 0.5
 
@@ -50,18 +51,18 @@ class Costs:
         return min(seconds, recipe.max_seconds) if recipe.max_seconds else seconds
 
 
-def timed(job: Job) -> float:
+def timed(ready: Prepared) -> float:
     """Return the seconds of an epoch, from a few steps and an evaluated batch."""
-    trainer, recipe = job.trainer, job.plan.recipe
+    trainer, recipe = ready.trainer, ready.plan.recipe
     trainer.advance(1)  # the first step prepares what the others find
     start, first = time.perf_counter(), trainer.step
-    while trainer.step < job.plan.num_steps and time.perf_counter() - start < TIMED_SECONDS:
+    while trainer.step < ready.plan.num_steps and time.perf_counter() - start < TIMED_SECONDS:
         trainer.advance(trainer.step + 1)
-    seconds = (time.perf_counter() - start) / max(1, trainer.step - first) * job.plan.steps_per_epoch
-    evaluated = len(job.evaluated) if job.evaluated else 0
+    seconds = (time.perf_counter() - start) / max(1, trainer.step - first) * ready.plan.steps_per_epoch
+    evaluated = len(ready.evaluated) if ready.evaluated else 0
     if recipe.evaluate_train == "every":
-        evaluated += len(job.images)
-    sample = job.images.images[:EVALUATION_BATCH]
+        evaluated += len(ready.images)
+    sample = ready.images.images[:EVALUATION_BATCH]
     start = time.perf_counter()
     trainer.logits(sample)
     return seconds + (time.perf_counter() - start) / len(sample) * evaluated

@@ -3,7 +3,6 @@
 import multiprocessing
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections import deque
@@ -20,6 +19,7 @@ import torch
 from lenette import training
 from lenette.errors import DiskFull, Diverged, LenetteError
 from lenette.files import is_disk_full
+from lenette.interrupts import ctrl_c_blocked, sigterm_as_ctrl_c
 from lenette.recipes import Recipe
 
 Job = tuple[Recipe, int]
@@ -58,7 +58,7 @@ def run_in_processes(jobs: dict[str, Job], how: dict[str, Any], processes: int, 
     waiting = deque(jobs)
     kills = dict.fromkeys(jobs, 0)
     workers: list[Worker] = []
-    with _sigterm_as_ctrl_c():
+    with sigterm_as_ctrl_c():
         try:
             while waiting or any(worker.key for worker in workers):
                 while waiting and len(workers) < processes:
@@ -116,7 +116,7 @@ def _start(how: dict[str, Any]) -> Worker:
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=_work, args=(there, how), daemon=True)
-    with _ctrl_c_blocked(), _main_module_hidden():
+    with ctrl_c_blocked(), _main_module_hidden():
         process.start()
     there.close()
     return Worker(process, here)
@@ -209,19 +209,6 @@ def threads_restored() -> Iterator[None]:
 
 
 @contextmanager
-def _ctrl_c_blocked() -> Iterator[None]:
-    """Let the process that is started inherit a blocked Ctrl-C: a terminal sends it to all, and its parent decides."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
 def _main_module_hidden() -> Iterator[None]:
     """Keep the new process from running the user's script again, which a script without a main guard can't bear."""
     main = sys.modules["__main__"]
@@ -231,15 +218,3 @@ def _main_module_hidden() -> Iterator[None]:
         yield
     finally:
         vars(main).update(hidden)
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
