@@ -15,8 +15,8 @@ LARGEST = 1e18  # of any field: what is beyond is a slip, or infinite
 
 
 def _field(
-    default: Any,
     help: str,
+    default: Any = None,
     *,
     group: str = "training",
     choices: tuple[str, ...] = (),
@@ -26,12 +26,12 @@ def _field(
 ) -> Any:
     """Describe one field; `low` and `high` are inclusive.
 
-    `used_by` ties a field to another one: ("schedule", {"step": 0.1}) says that only the schedule "step" uses it, with
-    0.1 where nothing is given (REQUIRED: it must be given); ("crop_size", 0.1) says that it is used where crop_size is
-    not 0. A field that nobody uses stays None.
+    `used_by` ties a field to another one, and holds its defaults: ("schedule", {"step": 0.1}) says that only the
+    schedule "step" uses it, with 0.1 where nothing is given (REQUIRED: it must be given); ("crop_size", 0.1) says that
+    it is used where crop_size is not 0. A field that nobody uses stays None.
     """
     about = {"help": help, "group": group, "choices": choices, "low": low, "high": high, "used_by": used_by}
-    return field(default=None if used_by else default, metadata=about)
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +42,16 @@ class Recipe:
     schedule or augmentation doesn't use.
     """
 
-    model: str = _field(None, "network: a shipped name, module:function or file.py:function", group="what")
-    dataset: str = _field("mnist", "data set: a name of `lenette data list`, or a folder of classes", group="what")
+    model: str = _field("network: a shipped name, module:function or file.py:function", group="what")
+    dataset: str = _field("data set: a name of `lenette data list`, or a folder of classes", "mnist", group="what")
     protocol: str = _field(
-        "sealed",
         "sealed: a validation part of the training images guides every choice; "
         "course: train on all of them and look at the test set every epoch",
+        "sealed",
         group="what",
         choices=("sealed", "course"),
     )
     fold: int = _field(
-        0,
         "which sixth of the training images the sealed protocol holds out, where the data set has no validation part "
         "of its own (-1: none, to refit on all of them)",
         group="what",
@@ -61,141 +60,92 @@ class Recipe:
         used_by=("protocol", {"sealed": 0}),
     )
 
-    epochs: int = _field(10, "passes over the training images", low=1, high=100_000)
-    batch_size: int = _field(128, "images a step; the last batch of an epoch may be short", low=1, high=1_000_000)
-    optimizer: str = _field("sgd", "optimiser", choices=("sgd", "adam", "adamw"))
-    lr: float = _field(0.05, "learning rate; the schedule multiplies it", low=0.0)
-    momentum: float = _field(0.9, "momentum", low=0.0, high=1.0, used_by=("optimizer", {"sgd": 0.9}))
-    nesterov: bool = _field(False, "Nesterov's momentum", used_by=("optimizer", {"sgd": False}))
+    epochs: int = _field("passes over the training images", 10, low=1, high=100_000)
+    batch_size: int = _field("images a step; the last batch of an epoch may be short", 128, low=1, high=1_000_000)
+    optimizer: str = _field("optimiser", "sgd", choices=("sgd", "adam", "adamw"))
+    lr: float = _field("learning rate; the schedule multiplies it", 0.05)
+    momentum: float = _field("momentum", high=1, used_by=("optimizer", {"sgd": 0.9}))
+    nesterov: bool = _field("Nesterov's momentum", used_by=("optimizer", {"sgd": False}))
     beta1: float = _field(
-        0.9, "decay of the mean gradient", low=0.0, high=0.999999, used_by=("optimizer", {"adam": 0.9, "adamw": 0.9})
+        "decay of the mean gradient", high=0.999999, used_by=("optimizer", {"adam": 0.9, "adamw": 0.9})
     )
     beta2: float = _field(
-        0.999,
-        "decay of the mean squared gradient",
-        low=0.0,
-        high=0.9999999,
-        used_by=("optimizer", {"adam": 0.999, "adamw": 0.999}),
+        "decay of the mean squared gradient", high=0.9999999, used_by=("optimizer", {"adam": 0.999, "adamw": 0.999})
     )
     eps: float = _field(
-        1e-8,
-        "added to the root of the mean squared gradient",
-        low=0.0,
-        used_by=("optimizer", {"adam": 1e-8, "adamw": 1e-8}),
+        "added to the root of the mean squared gradient", used_by=("optimizer", {"adam": 1e-8, "adamw": 1e-8})
     )
-    weight_decay: float = _field(0.0, "weight decay on every parameter (decoupled in adamw)", low=0.0)
+    weight_decay: float = _field("weight decay on every parameter (decoupled in adamw)", 0.0)
     schedule: str = _field(
-        "onecycle",
         "learning rate against the step (never against the loss: a run must be decided before it is made)",
+        "onecycle",
         choices=("constant", "step", "multistep", "cosine", "linear", "onecycle", "sgdr"),
     )
-    step_epochs: int = _field(0, "epochs between two drops", low=1, used_by=("schedule", {"step": REQUIRED}))
+    step_epochs: int = _field("epochs between two drops", low=1, used_by=("schedule", {"step": REQUIRED}))
     milestones: tuple[int, ...] = _field(
-        (), "epochs after which the rate drops, e.g. 8,12", low=1, used_by=("schedule", {"multistep": REQUIRED})
+        "epochs after which the rate drops, e.g. 8,12", low=1, used_by=("schedule", {"multistep": REQUIRED})
     )
-    gamma: float = _field(
-        0.1,
-        "factor of each drop",
-        low=0.0,
-        high=1.0,
-        used_by=("schedule", {"step": 0.1, "multistep": 0.1}),
-    )
+    gamma: float = _field("factor of each drop", high=1, used_by=("schedule", {"step": 0.1, "multistep": 0.1}))
     start_factor: float = _field(
-        1.0,
-        "the first learning rate as a fraction of lr",
-        low=0.0,
-        high=1.0,
-        used_by=("schedule", {"linear": 1.0, "onecycle": 0.04}),
+        "the first learning rate as a fraction of lr", high=1, used_by=("schedule", {"linear": 1.0, "onecycle": 0.04})
     )
     end_factor: float = _field(
-        0.0,
         "the last learning rate as a fraction of lr",
-        low=0.0,
-        high=1.0,
+        high=1,
         used_by=("schedule", {"cosine": 0.0, "linear": 0.0, "sgdr": 0.0, "onecycle": 4e-6}),
     )
     warmup_fraction: float = _field(
-        0.3,
         "the share of the steps in which one-cycle's learning rate rises (it moves the learning rate alone)",
-        low=0.0,
-        high=1.0,
+        high=1,
         used_by=("schedule", {"onecycle": 0.3}),
     )
-    restart_epochs: int = _field(
-        0, "epochs of the first cosine of SGDR", low=1, used_by=("schedule", {"sgdr": REQUIRED})
-    )
-    restart_factor: int = _field(
-        1, "how much longer each following cosine is", low=1, used_by=("schedule", {"sgdr": 1})
-    )
-    label_smoothing: float = _field(0.0, "share of the label spread over all classes", low=0.0, high=0.999)
+    restart_epochs: int = _field("epochs of the first cosine of SGDR", low=1, used_by=("schedule", {"sgdr": REQUIRED}))
+    restart_factor: int = _field("how much longer each following cosine is", low=1, used_by=("schedule", {"sgdr": 1}))
+    label_smoothing: float = _field("share of the label spread over all classes", 0.0, high=0.999)
     ema_decay: float = _field(
-        0.0,
-        "decay of the running mean of the weights, which is then what is evaluated (0: none)",
-        low=0.0,
-        high=0.999999,
+        "decay of the running mean of the weights, which is then what is evaluated (0: none)", 0.0, high=0.999999
     )
     precision: str = _field(
-        "float32", "arithmetic; bfloat16 is autocast, on the reference engine", choices=("float32", "bfloat16")
+        "arithmetic; bfloat16 is autocast, on the reference engine", "float32", choices=("float32", "bfloat16")
     )
     evaluate_train: str = _field(
-        "last",
-        "when the training images are evaluated without augmentation",
-        group="record",
-        choices=("last", "every"),
+        "when the training images are evaluated without augmentation", "last", group="record", choices=("last", "every")
     )
 
-    rotation: float = _field(0.0, "rotate by up to +- so many degrees", group="augmentation", low=0.0, high=180.0)
-    translation: float = _field(0.0, "shift by up to +- so many pixels", group="augmentation", low=0.0, high=1000.0)
-    scale: float = _field(0.0, "scale by a factor of 1 +- this", group="augmentation", low=0.0, high=0.9)
-    shear: float = _field(
-        0.0, "slant: shift by up to +- so many columns a row", group="augmentation", low=0.0, high=2.0
-    )
+    rotation: float = _field("rotate by up to +- so many degrees", 0.0, group="augmentation", high=180)
+    translation: float = _field("shift by up to +- so many pixels", 0.0, group="augmentation", high=1000)
+    scale: float = _field("scale by a factor of 1 +- this", 0.0, group="augmentation", high=0.9)
+    shear: float = _field("slant: shift by up to +- so many columns a row", 0.0, group="augmentation", high=2)
     crop_size: int = _field(
-        0, "cut out the centre of so many pixels and resize it back (0: off)", group="augmentation", low=0, high=4096
+        "cut out the centre of so many pixels and resize it back (0: off)", 0, group="augmentation", high=4096
     )
     crop_probability: float = _field(
-        0.0,
-        "share of the images that are cut",
-        group="augmentation",
-        low=0.0,
-        high=1.0,
-        used_by=("crop_size", 1.0),
+        "share of the images that are cut", group="augmentation", high=1, used_by=("crop_size", 1.0)
     )
-    crop_padding: int = _field(
-        0, "pad by so many pixels, then cut a random window", group="augmentation", low=0, high=1000
-    )
-    brightness: float = _field(0.0, "multiply by a factor of 1 +- this", group="augmentation", low=0.0, high=1.0)
+    crop_padding: int = _field("pad by so many pixels, then cut a random window", 0, group="augmentation", high=1000)
+    brightness: float = _field("multiply by a factor of 1 +- this", 0.0, group="augmentation", high=1)
     contrast: float = _field(
-        0.0, "stretch around the image's mean by a factor of 1 +- this", group="augmentation", low=0.0, high=1.0
+        "stretch around the image's mean by a factor of 1 +- this", 0.0, group="augmentation", high=1
     )
-    erase_size: int = _field(0, "blacken a square of so many pixels (0: off)", group="augmentation", low=0, high=4096)
+    erase_size: int = _field("blacken a square of so many pixels (0: off)", 0, group="augmentation", high=4096)
     erase_probability: float = _field(
-        0.0,
-        "share of the images with a blackened square",
-        group="augmentation",
-        low=0.0,
-        high=1.0,
-        used_by=("erase_size", 0.5),
+        "share of the images with a blackened square", group="augmentation", high=1, used_by=("erase_size", 0.5)
     )
 
-    max_parameters: int = _field(0, "budget: trainable parameters (0: none)", group="budget", low=0)
-    max_epochs: int = _field(0, "budget: epochs (0: none)", group="budget", low=0)
-    max_seconds: float = _field(
-        0.0, "budget: seconds of training, where the run is cut (0: none)", group="budget", low=0.0
-    )
-    max_bytes: int = _field(0, "budget: bytes of the weights (0: none)", group="budget", low=0)
+    max_parameters: int = _field("budget: trainable parameters (0: none)", 0, group="budget")
+    max_epochs: int = _field("budget: epochs (0: none)", 0, group="budget")
+    max_seconds: float = _field("budget: seconds of training, where the run is cut (0: none)", 0.0, group="budget")
+    max_bytes: int = _field("budget: bytes of the weights (0: none)", 0, group="budget")
 
-    name: str = _field("", "name of the recipe, for people", group="words")
-    title: str = _field("", "what it is, in a line", group="words")
-    document: str = _field("", "where it comes from", group="words")
-    claim_train_accuracy: float = _field(
-        0.0, "the document's train accuracy (0: none)", group="words", low=0.0, high=1.0
-    )
-    claim_test_accuracy: float = _field(0.0, "the document's test accuracy (0: none)", group="words", low=0.0, high=1.0)
+    name: str = _field("name of the recipe, for people", "", group="words")
+    title: str = _field("what it is, in a line", "", group="words")
+    document: str = _field("where it comes from", "", group="words")
+    claim_train_accuracy: float = _field("the document's train accuracy (0: none)", 0.0, group="words", high=1)
+    claim_test_accuracy: float = _field("the document's test accuracy (0: none)", 0.0, group="words", high=1)
     claim_statistic: str = _field(
-        "last", "whether the claim is the last epoch's figure or the best", group="words", choices=("last", "best")
+        "whether the claim is the last epoch's figure or the best", "last", group="words", choices=("last", "best")
     )
-    claim_note: str = _field("", "what to know about the claim", group="words")
+    claim_note: str = _field("what to know about the claim", "", group="words")
 
     def __post_init__(self) -> None:
         if self.model is None:
