@@ -186,8 +186,7 @@ def check_budget(recipe: Recipe, model: nn.Module) -> int:
     parameters = models.count_parameters(model)
     if not parameters:
         raise ModelError(f"model '{recipe.model}' has no trainable parameters")
-    num_bytes = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    for name, value in (("max_parameters", parameters), ("max_bytes", num_bytes)):
+    for name, value in (("max_parameters", parameters), ("max_bytes", models.num_bytes(model.state_dict()))):
         if 0 < getattr(recipe, name) < value:
             raise BudgetError(
                 f"model '{recipe.model}' exceeds the budget: {value:,} against {name} = {getattr(recipe, name):,}"

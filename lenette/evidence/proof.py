@@ -19,7 +19,7 @@ from lenette.evidence.certificate import with_preset
 from lenette.evidence.rule import FIRST_SEED, SAME_IMAGES, accuracy_of, conclude, make_rule
 from lenette.evidence.schema import KIND, VERSION, Proof, digest, read, recipe_of
 from lenette.metrics import evaluate
-from lenette.models import source_digest
+from lenette.models import num_bytes, source_digest
 from lenette.recipes import Recipe
 from lenette.runs import Run
 
@@ -121,7 +121,7 @@ def header(recipe: Recipe, rule: dict[str, Any], ready: training.Prepared) -> Pr
             "build": ready.trainer.build,
         },
         "parameters": about["parameters"],
-        "bytes": weights.num_bytes(network),
+        "bytes": num_bytes(network),
     }
 
 
@@ -153,8 +153,8 @@ def _finish(out: Path, begun: Proof, made: list[Run], images: data.Dataset) -> N
         if run.status != "diverged":
             states[run.seed] = weights.read(run.folder / "model.safetensors")
     kept = out.with_suffix(".safetensors")
-    num_bytes = sum(map(weights.num_bytes, states.values()))
-    keep = weights.is_kept(num_bytes)
+    all_bytes = sum(map(num_bytes, states.values()))
+    keep = weights.is_kept(all_bytes)
     if keep:
         weights.write_all(kept, states)
     opened = [opening for run in made for opening in sealed.openings(run) if opening.get("digest") == images.digest]
@@ -168,7 +168,7 @@ def _finish(out: Path, begun: Proof, made: list[Run], images: data.Dataset) -> N
         "weights": {
             "file": kept.name if keep else None,
             "digest": hashlib.sha256(kept.read_bytes()).hexdigest() if keep else None,
-            "bytes": num_bytes,
+            "bytes": all_bytes,
         },
     }
     proof = files.finite({**proof, **conclude(proof, recipe_of(begun))})

@@ -18,7 +18,8 @@ from lenette.recipes import Recipe
 
 ON_RECORD = (
     "that the rule was written before the first run, that no other runs were left out, and how often a test was opened",
-    "the epochs and the curves (`--retrain SEED` makes a run again and compares bits), the seconds, the machines",
+    "the epochs and the curves (`--retrain SEED` makes a run again and compares bits), the seconds, the machines, and "
+    "the threads of an engine whose bits don't hang on them",
 )
 
 
@@ -87,7 +88,7 @@ def verify(
 
 def _network(proof: Proof, recipe: Recipe) -> Iterator[str]:
     network = network_of(proof, recipe)
-    counted = {"parameters": models.count_parameters(network), "bytes": weights.num_bytes(network.state_dict())}
+    counted = {"parameters": models.count_parameters(network), "bytes": models.num_bytes(network.state_dict())}
     for name, value in counted.items():
         if proof[name] != value:
             yield f"the network has {value:,} {name}, not {proof[name]:,}"

@@ -23,11 +23,6 @@ def digest(state: State) -> str:
     return sha256.hexdigest()
 
 
-def num_bytes(state: State) -> int:
-    """Return the bytes of all weights and buffers."""
-    return sum(value.numel() * value.element_size() for value in state.values())
-
-
 def is_kept(all_bytes: int) -> bool:
     """Say whether weights of so many bytes are kept beside a proof."""
     return 0 < all_bytes <= MAX_KEPT

@@ -12,7 +12,7 @@ from lenette.models.ladder import ladder_7k, ladder_12k, ladder_15k
 from lenette.models.lenet import lenet5
 from lenette.models.mlp import sigmoid_mlp
 from lenette.models.own import SIGNATURE, own_digest, own_function, source_file
-from lenette.models.summary import count_parameters, format_summary, require_fit, summary
+from lenette.models.summary import count_parameters, format_summary, num_bytes, require_fit, summary
 from lenette.models.transition import transition_19k
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "build",
     "count_parameters",
     "format_summary",
+    "num_bytes",
     "require_fit",
     "source_digest",
     "source_file",

@@ -1,7 +1,7 @@
 """What a network is made of, layer by layer: found by one forward pass, so that it works for any module."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,11 @@ VIEWS = (nn.Flatten, nn.Unflatten, nn.Identity)  # give back their input's memor
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable parameters, those of layers that forward never uses included."""
     return sum(parameter.numel() for parameter in _known(model.parameters()) if parameter.requires_grad)
+
+
+def num_bytes(state: Mapping[str, torch.Tensor]) -> int:
+    """Return the bytes of all weights and buffers, those of a `state_dict()`."""
+    return sum(value.numel() * value.element_size() for value in state.values())
 
 
 def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from lenette.errors import LenetteError
 from lenette.evidence import words
 from lenette.evidence.rule import percent
 from lenette.evidence.schema import Proof, read_done, recipe_of
+from lenette.report.facts import dataset
 from lenette.report.figures import evidence as figures
 from lenette.report.html import render
 from lenette.report.page import data_uri, inline
+from lenette.report.words import not_mnist
 
 
 def proof_page(proof: Proof) -> str:
@@ -35,7 +37,7 @@ def proof_page(proof: Proof) -> str:
         "evidence.html",
         kind="proof",
         title=f"{name}: {proof['verdict']['verdict']}" if proof["rule"]["accuracy"] else f"{name}: measured",
-        alarm=_not_mnist(recipe.dataset),
+        alarm=not_mnist(dataset(recipe.dataset)),
         lines=[line for line in words.proof_lines(proof) if not line.startswith("***")],
         pictures=list(drawn.values()),
         rows=rows,
@@ -70,7 +72,7 @@ def compare_page(result: dict[str, Any], images: data.Dataset | None = None) -> 
         "evidence.html",
         kind="comparison",
         title=f"{result['first']['label']} against {result['second']['label']}",
-        alarm=_not_mnist(result["dataset"]),
+        alarm=not_mnist(dataset(result["dataset"])),
         lines=words.compare_lines(result),
         pictures=[inline(figures.differences(result), "differences", label)],
         rows=rows,
@@ -98,7 +100,3 @@ def write(path: Path, page: str) -> Path:
     """Write a page, and return where it is."""
     files.write_text(path, page)
     return path
-
-
-def _not_mnist(dataset: str) -> str:
-    return "" if dataset == "mnist" else f"This is not MNIST: every figure here is of {dataset}."

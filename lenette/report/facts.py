@@ -1,6 +1,5 @@
 """What is known of a run, as plain values: the page and the terminal only put it into words."""
 
-import math
 import shlex
 from typing import Any
 
@@ -8,6 +7,7 @@ from lenette import models, recipes
 from lenette.data import DATASETS
 from lenette.errors import LenetteError
 from lenette.evidence.sealed import openings
+from lenette.files import finite
 from lenette.recipes import Recipe
 from lenette.runs import Run
 from lenette.stats import accuracy_interval
@@ -31,7 +31,7 @@ def facts(run: Run) -> dict[str, Any]:
         "title": recipe.title,
         "document": recipe.document,
         "model": recipe.model,
-        "dataset": dataset(recipe),
+        "dataset": dataset(recipe.dataset),
         "protocol": recipe.protocol,
         "part": run.part,
         "status": status,
@@ -65,11 +65,11 @@ def facts(run: Run) -> dict[str, Any]:
     }
 
 
-def dataset(recipe: Recipe) -> dict[str, Any]:
+def dataset(name: str) -> dict[str, Any]:
     """Return the data set's `name`, `description`, and whether it `is_mnist`."""
-    entry = DATASETS.get(recipe.dataset)
-    description = entry.description.partition(":")[0] if entry else f"the images in {recipe.dataset}"
-    return {"name": recipe.dataset, "description": description, "is_mnist": recipe.dataset == "mnist"}
+    entry = DATASETS.get(name)
+    description = entry.description.partition(":")[0] if entry else f"the images in {name}"
+    return {"name": name, "description": description, "is_mnist": name == "mnist"}
 
 
 def figures(evaluated: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -77,7 +77,7 @@ def figures(evaluated: dict[str, Any] | None) -> dict[str, Any] | None:
     if evaluated is None:
         return None
     names = ("accuracy", "loss", "num_images", "num_errors", "calibration_error")
-    return {**{name: _finite(evaluated[name]) for name in names}, "interval": interval(evaluated)}
+    return {**{name: finite(evaluated[name]) for name in names}, "interval": interval(evaluated)}
 
 
 def interval(evaluated: dict[str, Any]) -> list[float]:
@@ -99,11 +99,11 @@ def epoch(line: dict[str, Any], part: str | None) -> dict[str, Any]:
     return {
         "epoch": line["epoch"],
         "accuracy": line.get(f"{part}_accuracy"),
-        "loss": _finite(line.get(f"{part}_loss")),
+        "loss": finite(line.get(f"{part}_loss")),
         "train_accuracy_running": line["train_accuracy_running"],
-        "train_loss_running": _finite(line["train_loss_running"]),
+        "train_loss_running": finite(line["train_loss_running"]),
         "train_accuracy": line.get("train_accuracy"),
-        "train_loss": _finite(line.get("train_loss")),
+        "train_loss": finite(line.get("train_loss")),
     }
 
 
@@ -212,11 +212,6 @@ def _option(name: str, value: Any) -> str:
 
 def _num_bytes(run: Run) -> int | None:
     try:
-        weights = run.untrained_model().state_dict().values()
+        return models.num_bytes(run.untrained_model().state_dict())
     except LenetteError:  # a network of one's own whose file is gone
         return None
-    return sum(value.numel() * value.element_size() for value in weights)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

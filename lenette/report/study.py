@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenette import files, studies
-from lenette.data import DATASETS
 from lenette.many import shown
 from lenette.report import words
+from lenette.report.facts import dataset
 from lenette.report.figures import study as figures
 from lenette.report.html import render
 from lenette.report.page import inline
@@ -64,7 +64,7 @@ def page(study: Study | RangeTest, answer: list[str], drawn: dict[str, tuple["Fi
         filters=filters,
         study=study,
         whole=isinstance(study, Study),
-        not_mnist=_not_mnist(study.dataset),
+        not_mnist=words.not_mnist(dataset(study.dataset)),
         answer=answer,
         pictures={name: inline(figure, name, label) for name, (figure, label) in drawn.items()},
         **_tables(study),
@@ -83,14 +83,6 @@ def _tables(study: Study | RangeTest) -> dict[str, Any]:
         "diagnoses": [compare.diagnosis(study, cell) for cell in study.cells],
         "convergence": [goal for of_part in goals for goal in of_part] if study.question == "schedule" else [],
     }
-
-
-def _not_mnist(dataset: str) -> str:
-    if dataset == "mnist":
-        return ""
-    entry = DATASETS.get(dataset)
-    what = entry.description.partition(":")[0] if entry else f"the images in {dataset}"
-    return f"This is not MNIST: every figure here is of {what}."
 
 
 def _fraction(mean: dict[str, Any] | None) -> str:

@@ -24,7 +24,7 @@ def lines(run: Run) -> list[str]:
     """Return what a run came to, in a few lines of plain text."""
     known = facts(run)
     text = [f"{known['id']}: {known['model']} on {known['dataset']['description']}, {known['protocol']} protocol"]
-    if warning := not_mnist(known):
+    if warning := not_mnist(known["dataset"]):
         text.append(f"*** {warning} ***")
     text += [sentence for sentence in (result(known), trouble(known), train(known), best(known)) if sentence]
     text += sealed(known)
@@ -71,11 +71,9 @@ def count(number: float, noun: str) -> str:
     return f"{text} {noun}" if text == "1" else f"{text} {noun}s"
 
 
-def not_mnist(known: Facts) -> str:
-    """Return the warning for any data set but MNIST."""
-    if known["dataset"]["is_mnist"]:
-        return ""
-    return f"This is not MNIST: every figure here is of {known['dataset']['description']}"
+def not_mnist(dataset: Facts) -> str:
+    """Return the warning for any data set but MNIST, of what `facts.dataset` says."""
+    return "" if dataset["is_mnist"] else f"This is not MNIST: every figure here is of {dataset['description']}"
 
 
 def result(known: Facts) -> str:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -152,7 +151,7 @@ def _cell_rows(study: Study) -> list[dict[str, Any]]:
         for figure in study.figures:
             mean = one[figure] or dict.fromkeys(("mean", "low", "high", "deviation"))
             row |= {figure: mean["mean"]}
-            row |= {f"{figure}_{name}": _finite(mean[name]) for name in ("low", "high", "deviation")}
+            row |= {f"{figure}_{name}": files.finite(mean[name]) for name in ("low", "high", "deviation")}
         rows.append(row)
     return rows
 
@@ -169,11 +168,6 @@ def _run_rows(study: Study) -> list[dict[str, Any]]:
 
 def _axes(study: Study, changes: dict[str, Any]) -> dict[str, str]:
     return {name: shown(changes[name]) for name in study.axes}
-
-
-def _finite(value: float | None) -> float | None:
-    """An interval that one value can't give is an empty place in a table."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
