@@ -127,7 +127,7 @@ def prepare(
     models.require_fit(network, shape, len(images.classes))
     parameters = check_budget(recipe, network)
     device = engines.choose_device(device, engine)
-    threads = threads or engines.DEFAULT_THREADS
+    threads = engines.DEFAULT_THREADS if threads is None else threads
     trainer, reason = engines.make(engine, network, plan, images, device, threads)
     digests = [images.digest, evaluated.digest if evaluated else ""]
     about = {

@@ -392,6 +392,8 @@ def test_a_last_step_that_breaks_the_weights_is_a_divergence_too(train, quick, s
         ({"crop_size": 29}, RecipeError, "'crop_size' = 29"),
         ({"engine": "refrence"}, LenetteError, "unknown engine 'refrence'; did you mean 'reference'"),
         ({"device": "gpu"}, LenetteError, "unknown device 'gpu'"),
+        ({"threads": 0}, LenetteError, "threads = 0: at least 1"),
+        ({"threads": 100_000}, LenetteError, "threads = 100000: at least 1 and at most 1024"),
     ],
 )
 def test_refused_before_anything_is_written(change, error, message, train, quick, store):

@@ -26,7 +26,25 @@ data_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="folder where the data set lies (else LENETTE_DATA, your data folder, torchvision's)",
 )
+engine_option = click.option("--engine", default="auto", show_default=True, help="auto, reference or native")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 json_option = click.option("--json", "as_json", is_flag=True, help="print JSON, for programs")
+
+
+class Numbers(click.ParamType):
+    """Numbers with commas between them."""
+
+    name = "N,N,..."
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, tuple) else tuple(self.kind(part) for part in value.split(","))
+        except ValueError:
+            noun = "whole numbers such as 8,12" if self.kind is int else "numbers such as 0.05,0.1"
+            self.fail(f"{value!r} is no list of {noun}", param, ctx)
 
 
 def echo_json(value: Any) -> None:

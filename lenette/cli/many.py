@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from lenette.cli.common import Progress, data_option, store_option
+from lenette.cli.common import Progress, data_option, device_option, engine_option, store_option
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add how the runs of a proof are made."""
+    """Add how many runs are made."""
     for option in reversed(
         [
-            click.option("--engine", default="auto", show_default=True, help="auto, reference or native"),
-            click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda"),
+            engine_option,
+            device_option,
             click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="of each process"),
             click.option("--processes", type=click.IntRange(min=1), help="runs at once (else as the cores can feed)"),
             data_option,

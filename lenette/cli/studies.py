@@ -7,25 +7,10 @@ from typing import Any
 
 import click
 
-from lenette.cli.common import echo_json, json_option, table
+from lenette.cli.common import Numbers, echo_json, json_option, table
 from lenette.cli.many import display, run_options, saying_how_to_go_on
 
 LONG_SECONDS = 600
-
-
-class Values(click.ParamType):
-    """Numbers with commas between them."""
-
-    def __init__(self, kind: type) -> None:
-        self.kind = kind
-        self.name = "N,N,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return value if isinstance(value, tuple) else tuple(self.kind(part) for part in value.split(","))
-        except ValueError:
-            noun = "whole numbers such as 32,64" if self.kind is int else "numbers such as 0.05,0.1"
-            self.fail(f"{value!r} is no list of {noun}", param, ctx)
 
 
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +36,7 @@ def study() -> None:
 
 @study.command("learning-rate")
 @click.argument("recipe")
-@click.option("--rates", type=Values(float), help="rates to compare  [default: 0.025,0.05,0.1,0.2,0.5]")
+@click.option("--rates", type=Numbers(float), help="rates to compare  [default: 0.025,0.05,0.1,0.2,0.5]")
 @study_options
 def learning_rate(recipe: str, rates: tuple[float, ...] | None, **options: Any) -> None:
     """Ask which learning rate to prefer for RECIPE."""
@@ -60,7 +45,7 @@ def learning_rate(recipe: str, rates: tuple[float, ...] | None, **options: Any) 
 
 @study.command("batch-size")
 @click.argument("recipe")
-@click.option("--sizes", type=Values(int), help="sizes to compare  [default: 16,32,64,128,256,512]")
+@click.option("--sizes", type=Numbers(int), help="sizes to compare  [default: 16,32,64,128,256,512]")
 @study_options
 def batch_size(recipe: str, sizes: tuple[int, ...] | None, **options: Any) -> None:
     """Ask how train and test error of RECIPE vary with the batch size."""
@@ -229,7 +214,7 @@ def _command() -> str:
         values = list(value) if isinstance(value, tuple) else [value]
         if isinstance(param, click.Argument):
             words += map(str, values)
-        elif isinstance(param.type, Values):
+        elif isinstance(param.type, Numbers):
             words += [param.opts[0], ",".join(f"{one:g}" for one in values)]
         else:
             words += [word for one in values for word in (param.opts[0], str(one))]

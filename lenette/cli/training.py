@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from lenette.cli.common import data_option, display, echo_json, json_option, store_option
+from lenette.cli.common import (
+    Numbers,
+    data_option,
+    device_option,
+    display,
+    echo_json,
+    engine_option,
+    json_option,
+    store_option,
+)
 from lenette.errors import DataError
 from lenette.recipes import Recipe, names
 
@@ -19,18 +28,6 @@ GROUPS = {
     "budget": "Budget",
     "words": "Words of the record",
 }
-
-
-class Numbers(click.ParamType):
-    """Whole numbers with commas between them."""
-
-    name = "N,N,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return value if isinstance(value, tuple) else tuple(int(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is no list of whole numbers such as 8,12", param, ctx)
 
 
 class RecipeCommand(click.Command):
@@ -59,7 +56,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         elif f.metadata["choices"]:
             about["type"] = click.Choice(f.metadata["choices"])
         else:
-            about["type"] = f.type if f.type in (int, float, str) else Numbers()
+            about["type"] = f.type if f.type in (int, float, str) else Numbers(int)
         command = click.option(flag, f.name, **about)(command)
     return command
 
@@ -75,8 +72,8 @@ def _help(f: Any) -> str:
 
 run_options = [
     click.option("--seed", type=int, default=0, show_default=True, help="decides all that is random"),
-    click.option("--engine", default="auto", show_default=True, help="auto, reference or native"),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda"),
+    engine_option,
+    device_option,
     click.option("--threads", type=click.IntRange(min=1), help="CPU threads (else as many as torch takes)"),
     data_option,
     store_option,

@@ -13,6 +13,8 @@ from lenette.plan import Plan
 # What torch takes: OMP_NUM_THREADS, or the physical cores. Asked for before an engine sets another number.
 DEFAULT_THREADS = torch.get_num_threads()
 
+MOST_THREADS = 1024  # more is a slip, and takes the system's last
+
 ENGINES: dict[str, Any] = {"reference": reference, "native": native}
 
 
@@ -38,11 +40,13 @@ def make(name: str, model: nn.Module, plan: Plan, dataset: Dataset, device: str,
     reference.
 
     Raises:
-        LenetteError: there is no such engine.
+        LenetteError: there is no such engine, or no such number of threads.
         UnsupportedByEngine: the named engine doesn't know a layer or a field, or finds no compiler.
     """
     if name not in ("auto", *ENGINES):
         raise LenetteError(f"unknown engine '{name}'{nearest(name, ENGINES)}: auto, {', '.join(ENGINES)}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise LenetteError(f"threads = {threads}: at least 1 and at most {MOST_THREADS}")
     if name == "native" and device != "cpu":
         raise UnsupportedByEngine(f"the native engine runs on a CPU, not on '{device}': use the reference engine")
     if name != "auto":

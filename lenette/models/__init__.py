@@ -49,15 +49,19 @@ def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: in
         image_size: height and width of the images, pixels.
 
     Raises:
-        ModelError: the name is unknown, a number isn't positive, the image is too small, or the user's own function
-            can't be loaded, fails or returns no nn.Module.
+        ModelError: the name is unknown, a number isn't positive, the image is too small or too large, or the user's
+            own function can't be loaded, fails or returns no nn.Module.
     """
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels), ("image_size", image_size)):
         if value < 1:
             raise ModelError(f"{field} = {value}: it must be at least 1")
     _require_name(name)
     if name in MODELS:
-        return MODELS[name](num_classes, in_channels, image_size)
+        try:
+            return MODELS[name](num_classes, in_channels, image_size)
+        except RuntimeError as error:  # of its size alone
+            what = f"{num_classes} classes of images of {in_channels}x{image_size}x{image_size}"
+            raise ModelError(f"{name} for {what} is too large for this machine's memory: {error}") from error
     function = own_function(name)
     arguments = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     short = name.rpartition(":")[2]

@@ -130,7 +130,8 @@ def range_test(
             plan.low, plan.high = low, high
             network = plan.initial(partial(models.build, base.model, len(images.classes), channels, height))
             place = engines.choose_device(device, engine)
-            trainer, _ = engines.make(engine, network, plan, images, place, threads or engines.DEFAULT_THREADS)
+            num_threads = engines.DEFAULT_THREADS if threads is None else threads
+            trainer, _ = engines.make(engine, network, plan, images, place, num_threads)
             rates = plan.rates().tolist()
             one, smooth = _rise(trainer, plan.num_steps)
             losses.append(one)

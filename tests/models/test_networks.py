@@ -175,3 +175,8 @@ def test_deep_19k_has_the_documents_maps():
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
             sizes.append(x.shape[-1])
     assert sizes == [26, 24, 12, 12, 12, 10, 5, 5, 3, 1]
+
+
+def test_more_than_the_memory_is_refused():
+    with pytest.raises(ModelError, match="10 classes of images of 1x100000x100000 is too large for this machine"):
+        build("sigmoid_mlp", image_size=100_000)
