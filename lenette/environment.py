@@ -1,4 +1,4 @@
-"""The machine and the libraries: what a reader of a record wants to know of where it was made."""
+"""The machine and the libraries: what a record says of where it was made."""
 
 import os
 import platform

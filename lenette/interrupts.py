@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: noted, so that what is under way can be saved, or kept from a process that another one ends."""
+"""Ctrl-C and SIGTERM, taken in such a way that what is under way can be saved."""
 
 import signal
 import threading

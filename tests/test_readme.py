@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from lenette import many
 from lenette.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,7 @@ COMMANDS = [line.partition("#")[0].strip() for block in blocks("sh") for line in
 def place(tmp_path, monkeypatch, tiny_mnist):
     """A folder with the README's own network and picture; MNIST is a tiny one."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(many, "cores", lambda: 1)  # processes of their own would not know the tiny one
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "seven.png").write_bytes((ROOT / "docs" / "seven.png").read_bytes())
     (tmp_path / "tiny.py").write_text(next(block for block in blocks("python") if "def tiny" in block))
