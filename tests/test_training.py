@@ -539,7 +539,7 @@ def test_auto_records_its_choice_and_the_reason(change, train, quick, monkeypatc
     elif run.about["engine"] == "reference":
         assert "finds none" in run.about["engine_reason"]
     else:
-        assert run.about["engine_reason"] == "faster than PyTorch on a CPU"
+        assert run.about["engine_reason"] == "a CPU, and a network that the native engine knows"
 
 
 def test_without_a_compiler_auto_takes_the_reference_and_says_why(train, quick, monkeypatch):

@@ -55,7 +55,9 @@ def make(name: str, model: nn.Module, plan: Plan, dataset: Dataset, device: str,
         reason = f"the device is {device}"
     else:
         try:
-            return native.Engine(model, plan, dataset, device=device, threads=threads), "faster than PyTorch on a CPU"
+            return native.Engine(
+                model, plan, dataset, device=device, threads=threads
+            ), "a CPU, and a network that the native engine knows"
         except UnsupportedByEngine as why:
             reason = str(why)
     return reference.Engine(model, plan, dataset, device=device, threads=threads), reason
