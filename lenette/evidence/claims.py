@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lenette import files, recipes
+from lenette import files, models, recipes
 from lenette.evidence.proof import prove
 from lenette.evidence.schema import Proof, read_done
 from lenette.recipes import Recipe
@@ -37,8 +37,9 @@ def claims(
     A proof is NAME.json. With `run` those that are missing or begun are made (`seeds` of each; `how` goes to `prove`).
 
     Returns:
-        rows of name, document, title; proof: its path or None; why_not: why there are no figures, or ""; then, of the
-        proof, parameters, epochs, num_seeds, diverged, last (mean over seeds after the last epoch: mean, low, high,
+        rows of name, document, title, parameters, epochs; claimed: {"test", "train"}, accuracies, 0 for none, and their
+        statistic; proof: its path or None; why_not: why there are no figures, or ""; then, of the proof, num_seeds,
+        diverged, last (mean over seeds after the last epoch: mean, low, high,
         minimum, maximum), best_epoch (likewise, with optimism) and claims: rows of {quantity, statistic, claimed,
         measured (mean of the seeds' same statistic), position (`stats.position` of the claim among them)}.
 
@@ -62,6 +63,10 @@ def row(recipe: Recipe, path: Path) -> dict[str, Any]:
         "document": recipe.document,
         "title": recipe.title,
         "claim_note": recipe.claim_note,
+        "parameters": models.count_parameters(models.build(recipe.model)),
+        "epochs": recipe.epochs,
+        "claimed": {"test": recipe.claim_test_accuracy, "train": recipe.claim_train_accuracy},
+        "statistic": recipe.claim_statistic,
         "proof": str(path) if path.exists() else None,
         "why_not": "",
     }
@@ -72,8 +77,6 @@ def row(recipe: Recipe, path: Path) -> dict[str, Any]:
         return {**found, "why_not": f"{path} is of another recipe than the one that is shipped now"}
     return {
         **found,
-        "parameters": proof["parameters"],
-        "epochs": recipe.epochs,
         "num_seeds": proof["summary"]["num_seeds"],
         "diverged": proof["summary"]["diverged"],
         "last": {name: proof["summary"][name] for name in ("mean", "low", "high", "minimum", "maximum")},

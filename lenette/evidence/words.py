@@ -185,20 +185,22 @@ def claim_verdict(claim: dict[str, Any]) -> str:
 
 
 def claims_markdown(rows: list[dict[str, Any]]) -> str:
-    """Return the documents' figures beside the measured ones as a Markdown table; "" where nothing is measured yet."""
-    if all(row["why_not"] for row in rows):
-        return ""
+    """Return the documents' figures beside the measured ones as a Markdown table."""
     head = (
-        "recipe", "parameters", "seeds", "test, last epoch (95 % interval of the mean)", "best epoch",
-        "claimed test", "ours, like for like", "claimed train", "ours, like for like",
+        "recipe", "document", "parameters", "epochs", "seeds", "test, last epoch (95 % interval of the mean)",
+        "best epoch", "claimed test", "ours, like for like", "claimed train", "ours, like for like",
     )  # fmt: skip
-    lines = [f"| {' | '.join(head)} |", "|---|--:|--:|---|--:|---|---|---|---|"]
+    lines = [f"| {' | '.join(head)} |", "|---|---|--:|--:|--:|---|--:|---|---|---|---|"]
     for row in rows:
+        cells = [f"`{row['name']}`", row["document"], f"{row['parameters']:,}", str(row["epochs"])]
         if row["why_not"]:
-            lines.append(f"| `{row['name']}` | not measured yet {'| ' * (len(head) - 2)}|")
+            cells += ["-", "not measured yet", ""]
+            for claimed in row["claimed"].values():
+                cells += [f"{100 * claimed:.2f} ({row['statistic']})" if claimed else "", ""]
+            lines.append(f"| {' | '.join(cells)} |")
             continue
         last, best = row["last"], row["best_epoch"]
-        cells = [f"`{row['name']}`", f"{row['parameters']:,}", str(row["num_seeds"])]
+        cells += [str(row["num_seeds"])]
         bounds = "" if last["low"] is None else f" ({100 * last['low']:.2f} to {100 * last['high']:.2f})"
         cells += ["" if last["mean"] is None else f"{100 * last['mean']:.2f}{bounds}"]
         cells += [f"{100 * best['mean']:.2f}" if best else ""]

@@ -80,11 +80,12 @@ def test_compare_prints_sentences_and_a_row_a_seed():
 def test_claims_prints_and_updates_the_table(folder):
     assert call("claims", "--results", "nowhere").output.count("not measured yet") == 10
     assert len(json.loads(call("claims", "--results", "nowhere", "--json").output)) == 10
-    assert call("claims", "--results", "nowhere", "--markdown").output == "\n"
+    assert call("claims", "--results", "nowhere", "--markdown").output.count("not measured yet") == 10
     page = folder / "page.md"
     page.write_text("<!-- claims:begin -->\nold\n<!-- claims:end -->\n")
     assert call("claims", "--results", "nowhere", "--update", str(page)).exit_code == 0
-    assert page.read_text() == "<!-- claims:begin -->\n<!-- claims:end -->\n"
+    assert "old" not in page.read_text()
+    assert page.read_text().count("not measured yet") == 10
 
 
 def test_ctrl_c_says_that_nothing_is_lost(folder, monkeypatch):

@@ -25,7 +25,9 @@ def test_what_is_not_measured_says_so(tmp_path):
     rows = claims(tmp_path)
     assert [found["name"] for found in rows] == [recipe.name for recipe in documented()]
     assert all("not measured yet" in found["why_not"] for found in rows)
-    assert claims_markdown(rows) == ""
+    table = claims_markdown(rows)
+    assert table.count("not measured yet") == 10
+    assert "| `transition_19k` | B, part 2 | 19,192 | 20 | - | not measured yet |  | 99.45 (last) |" in table
     assert sum("not measured yet" in line for line in claim_lines(rows)) == 10
 
 
@@ -66,6 +68,8 @@ def test_where_a_claim_lies(claimed, said, cell):
     last = {"mean": 0.9, "low": 0.8, "high": 1.0}
     found = {
         "name": "x",
+        "document": "X",
+        "epochs": 1,
         "parameters": 1,
         "num_seeds": 3,
         "last": last,
@@ -91,7 +95,8 @@ def test_run_makes_what_is_missing(tmp_path, monkeypatch):
     json.dumps(found, allow_nan=False)
     text = "\n".join(claim_lines([found]))
     assert "claimed test accuracy 90.00 % (best epoch)" in text
-    assert claims_markdown([missing, found]).splitlines()[2].startswith("| `none` | not measured yet | |")
+    assert claims_markdown([missing, found]).splitlines()[2].startswith("| `none` |")
+    assert "| - | not measured yet |  | 90.00 (best) |" in claims_markdown([missing, found]).splitlines()[2]
     monkeypatch.setattr(module, "prove", lambda *_, **__: pytest.fail("a proof that is done was made again"))
     assert claims(tmp_path / "results") == [found]
 
