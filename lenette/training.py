@@ -302,6 +302,6 @@ def _diverged(run: Run) -> Diverged:
     at = run.about["diverged_at"]
     return Diverged(
         f"the loss of run {run.id} is no longer a finite number at step {at['step']:,} (epoch {at['epoch']}), "
-        f"where the learning rate is {at['lr']:g}: try a smaller lr (say {run.recipe.lr / 4:g}), a schedule that "
-        "warms up (onecycle), or batch-norm in the network"
+        f"where the learning rate is {at['lr']:g}: try a smaller lr (say "
+        f"{min(at['lr'], run.recipe.lr) / 4:g}), a schedule that warms up (onecycle), or batch-norm in the network"
     )

@@ -121,18 +121,24 @@ def evaluate(
 @store_option
 @json_option
 def predict(run: str, images: tuple[Path, ...], show: bool, save: Path | None, store: Path, as_json: bool) -> None:
-    """Say which digits IMAGES show, with RUN's network: PNG, JPEG or BMP of any size, dark on light or light on dark.
+    """Say which class each of IMAGES shows, with RUN's network: PNG, JPEG or BMP.
 
-    The digit is cut out, brought to a box of 20x20 and centred by mass in 28x28, as MNIST was made.
+    For a data set made as MNIST, a digit of any size, dark on light or light on dark, is cut out, brought to a box of
+    20x20 and centred by mass in 28x28. For a folder of one's own, a picture is taken as it is, as in training.
     """
     import torch
 
+    from lenette.data import DATASETS, folders
     from lenette.prepare import as_mnist
     from lenette.runs import find
 
     found = find(run, store)
-    seen = [as_mnist(path) for path in images]
-    probabilities = found.predict(torch.stack([torch.from_numpy(image) for image in seen])[:, None])
+    if found.recipe.dataset in DATASETS:
+        seen = [as_mnist(path) for path in images]
+    else:
+        seen = [folders.read_picture(path) for path in images]
+    batches = [torch.from_numpy(image.copy()).reshape(1, *image.shape[:2], -1).permute(0, 3, 1, 2) for image in seen]
+    probabilities = torch.cat([found.predict(batch) for batch in batches])
     classes = found.about["data"]["classes"]
     answers: list[dict[str, Any]] = []
     for path, image, row in zip(images, seen, probabilities.tolist(), strict=True):
@@ -161,7 +167,8 @@ def _save_png(image: Any, path: Path) -> Path:
 
 
 def _sketch(image: Any) -> str:
-    """Draw uint8 [28, 28] with characters, two columns a pixel since characters are twice as high as wide."""
+    """Draw uint8 [H, W] or [H, W, 3] with characters, two columns a pixel since they are twice as high as wide."""
+    image = image if image.ndim == 2 else image.mean(axis=2).astype("uint8")
     shades = " .:-=+*#%@"
     return "\n".join(
         "".join(shades[pixel * len(shades) // 256] * 2 for pixel in row).rstrip() for row in image.tolist()

@@ -51,7 +51,7 @@ def read(
         if part == "train" and not paths:
             raise DataError(f"{folder / name}: no images of this class")
         for path in paths:
-            array = _read_image(path)
+            array = read_picture(path)
             size = size or array.shape[:2]
             if array.shape[:2] != size:
                 raise DataError(f"{path}: {_wide(array.shape)} pixels, where the images before it have {_wide(size)}")
@@ -78,7 +78,7 @@ def _wide(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}"
 
 
-def _read_image(path: Path) -> np.ndarray:
+def read_picture(path: Path) -> np.ndarray:
     """Read a picture as uint8 [H, W] where it is grey and uint8 [H, W, 3] where it is not."""
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: not a picture of a kind that is read here ({', '.join(SUFFIXES)}); move it elsewhere")

@@ -27,6 +27,7 @@ Job = tuple[Recipe, int]
 # (it will be tried again), "failed", or "full" (the disk has no room left).
 Hear = Callable[[str, str, Any], None]
 
+STOP_SECONDS = 10.0
 ATTEMPTS = 2  # the first kill may be due to another program's hunger for memory; the second is the job's own
 REPORT_SECONDS = 0.5
 
@@ -130,6 +131,10 @@ def _stop(workers: list[Worker]) -> None:
         else:
             worker.process.terminate()
     try:
+        # One that had just ended its job when the signal came waits for another: the end of the pipe tells it.
+        for worker in workers:
+            worker.process.join(STOP_SECONDS)
+            worker.pipe.close()
         for worker in workers:
             worker.process.join()
     except KeyboardInterrupt:
