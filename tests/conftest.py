@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import signal
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,9 @@ from hypothesis import settings
 
 from lenette import data
 from lenette.data import catalogue, optdigits
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
 settings.register_profile("lenette", deadline=None)
