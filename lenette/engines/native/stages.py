@@ -109,6 +109,7 @@ def _slot(layer: nn.Module, stages: list[Stage]) -> str:
 def _refuse(layers: list[tuple[str, nn.Module]]) -> None:
     form = "an image"
     seen: set[nn.Module] = set()
+    weights: set[nn.Parameter] = set()
     for name, layer in layers:
         if type(layer) not in LAYERS:
             known = ", ".join(kind.__name__ for kind in LAYERS)
@@ -129,6 +130,7 @@ def _refuse(layers: list[tuple[str, nn.Module]]) -> None:
         odd |= {
             f"on what is {form}, not {' or '.join(wanted)}": form not in wanted,
             "used a second time": layer in seen and any(True for _ in layer.parameters()),
+            "whose weights are another layer's too": layer not in seen and not weights.isdisjoint(layer.parameters()),
             "with hooks": bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks),
             "with frozen parameters": not all(parameter.requires_grad for parameter in layer.parameters()),
         }
@@ -139,6 +141,7 @@ def _refuse(layers: list[tuple[str, nn.Module]]) -> None:
                     "use the reference engine"
                 )
         seen.add(layer)
+        weights.update(layer.parameters())
         if isinstance(layer, nn.Flatten) and form == "an image":
             form = "flat"
         elif isinstance(layer, nn.Linear):

@@ -57,6 +57,13 @@ def test_refuses_a_layer_that_is_used_twice_if_it_has_weights():
         supports(nn.Sequential(convolution, relu, relu, convolution, nn.Flatten()), RECIPE)
 
 
+def test_refuses_two_layers_with_the_same_weights():
+    first, second = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+    second.weight = first.weight
+    with pytest.raises(UnsupportedByEngine, match=r"'1' \(Conv2d\) whose weights are another layer's too"):
+        supports(nn.Sequential(first, second, nn.Flatten()), RECIPE)
+
+
 def test_refuses_batch_norm_over_flattened_images():
     with pytest.raises(UnsupportedByEngine, match=r"'1' \(BatchNorm1d\) on what is flat"):
         supports(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(9), nn.Linear(9, 2)), RECIPE)
