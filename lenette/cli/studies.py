@@ -11,6 +11,7 @@ from lenette.cli.common import Numbers, echo_json, json_option, table
 from lenette.cli.many import display, run_options, saying_how_to_go_on
 
 LONG_SECONDS = 600
+VARIED = {"learning_rate": ["lr"], "batch_size": ["batch_size"]}  # the field that each question sets itself
 
 
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,6 +130,7 @@ def _conduct(question: str, named: str | tuple[str, ...], arguments: dict[str, A
     changes, out, yes, as_json = (options.pop(name) for name in ("changes", "out", "yes", "as_json"))
     given = {name: value for name, value in arguments.items() if value is not None}
     names = [named] if isinstance(named, str) else list(named)
+    _refuse_varied(changes, VARIED.get(question, list(given.get("over", {}))))
     recipes = [_changed(name, changes) for name in names]
     asked = recipes if question == "ladder" else recipes[0]
     with saying_how_to_go_on(), display(as_json) as progress:
@@ -144,6 +146,15 @@ def _conduct(question: str, named: str | tuple[str, ...], arguments: dict[str, A
     click.echo("\n" + table([_row(found.part, row) for row in found.summary]) + "\n")
     click.echo("\n".join(answer))
     click.echo(f"page: {written}")
+
+
+def _refuse_varied(changes: tuple[str, ...], varied: list[str]) -> None:
+    from lenette.errors import RecipeError
+    from lenette.studies import grid
+
+    for name in grid.parse(changes):
+        if name in varied:
+            raise RecipeError(f"--set {name}: this study sets {name} itself, in each of its cells: leave it out")
 
 
 def _changed(recipe: str, changes: tuple[str, ...]) -> Any:

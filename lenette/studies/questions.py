@@ -13,6 +13,7 @@ from lenette.studies.study import Cell, Study, record
 
 RATES = (0.025, 0.05, 0.1, 0.2, 0.5)
 SIZES = (16, 32, 64, 128, 256, 512)
+IMAGES = ("dataset", "protocol", "fold")  # fields that decide which images a figure is of
 SWITCHES = [f.name for f in fields(Recipe) if f.metadata["group"] == "augmentation" and not f.metadata["used_by"]]
 Named = tuple[str, dict[str, Any], Recipe]
 Ahead = Callable[[Estimate], None]
@@ -33,6 +34,11 @@ def sweep(
 ) -> Study:
     """Train every combination of the given fields' values, e.g. over={"lr": [0.05, 0.1], "batch_size": [64, 128]}."""
     base = _recipe(recipe)
+    for field in IMAGES:
+        if field in over:
+            raise RecipeError(
+                f"a sweep over {field}: the figures would not be of the same images; make one sweep of each"
+            )
     return _study("sweep", f"{_name(base)} over {' and '.join(over)}", _grid(base, over), over, seeds, ahead, how)
 
 
@@ -103,7 +109,7 @@ def ladder(
     if len(set(names)) < len(names):
         raise RecipeError(f"the rungs {', '.join(names)}: two have the same name")
     for rung in chosen:
-        for field in ("dataset", "protocol", "fold"):
+        for field in IMAGES:
             if getattr(rung, field) != getattr(chosen[0], field):
                 raise RecipeError(
                     f"rung '{_name(rung)}' has {field} = {getattr(rung, field)!r} and '{names[0]}' "

@@ -64,7 +64,8 @@ class RangeTest:
             )
         else:
             sentences.append(
-                f"The loss did not break away up to {self.lr[-1]:g}: a larger `high` would show where it does."
+                f"Up to the highest rate, {self.lr[-1]:g}, the loss stayed within {TOO_FAR:g} times its lowest: a test "
+                "up to a higher rate would show where it breaks away."
             )
         return [
             *sentences,

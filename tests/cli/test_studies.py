@@ -13,7 +13,7 @@ from lenette.many import Estimate
 
 @pytest.fixture
 def base(tiny_folder: Path, tmp_path: Path) -> list[str]:
-    changes = {"dataset": tiny_folder, "epochs": 2, "batch_size": 50, "lr": 0.5}
+    changes = {"dataset": tiny_folder, "epochs": 2}
     options = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
     return [*options, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--processes", "1"]
 
@@ -69,6 +69,9 @@ def test_a_range_test_suggests_a_rate(base: list[str], tmp_path: Path) -> None:
         (["study", "learning-rate", "sigmoid_mlp", "--rates", "x"], "'x' is no list of numbers"),
         (["study", "learning-rate", "sigmoid_mlp", "--rates", "0.1,0.1"], "the value 0.1 is given twice"),
         (["study", "schedule", "sigmoid_mlp", "--set", "lr=0.1,0.2"], "--set lr: one value, not 2"),
+        (["study", "learning-rate", "lenet5", "--set", "lr=0.1"], "--set lr: this study sets lr itself"),
+        (["sweep", "lenet5", "--over", "lr=0.1,0.2", "--set", "lr=0.3"], "--set lr: this study sets lr itself"),
+        (["sweep", "lenet5", "--over", "dataset=mnist,optdigits"], "a sweep over dataset: the figures would not be"),
         (["study", "ladder", "lenet5"], "at least two rungs"),
     ],
 )

@@ -124,6 +124,7 @@ def rising_rate(found: RangeTest) -> "Figure":
     # what breaks away goes far beyond where it began, and would flatten all that is to be seen
     highest = 1.5 * max((smooth[0] for smooth in found.smoothed if smooth), default=1.0)
     axes.set(xscale="log", xlabel="learning rate, logarithmic", ylabel="loss of the batch (nats)", ylim=(0, highest))
+    axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
     axes.set_title("Loss while the learning rate rises (smoothed; faint: each step)")
     axes.legend(loc="lower left")
     return figure

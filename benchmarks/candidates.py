@@ -1,0 +1,139 @@
+"""What was tried for under_8k, under_10k and under_20k: each candidate over the six folds of the training images.
+
+    python benchmarks/candidates.py NAME ... [--folds 6] [--data DIR] [--store DIR]
+
+trains each candidate once a fold, each time without another sixth of MNIST's training images, and prints its mean
+accuracy on the sixths left out, after the last epoch. The test images are not opened: the protocol is sealed.
+docs/LOG.md says what was learned.
+
+A network is written as a row of words: `8` is a 3x3 convolution to 8 channels with batch-norm and ReLU, `8p` one that
+pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `m` halves the image by max-pool, `d5` is dropout 0.05. At the end `gap`
+averages and a linear layer follows, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a
+linear layer on the whole map.
+"""
+
+import argparse
+import re
+from functools import partial
+from math import sqrt
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from torch import nn
+
+from lenette import many, models
+from lenette.models.layers import conv_bn_relu, sequential
+from lenette.recipes import Recipe
+
+COMMON: dict[str, Any] = {
+    "dataset": "mnist",
+    "protocol": "sealed",
+    "epochs": 15,
+    "batch_size": 64,
+    "lr": 0.1,
+    "schedule": "onecycle",
+    "weight_decay": 3e-4,
+    "rotation": 10.0,
+    "translation": 2.0,
+    "scale": 0.1,
+    "shear": 0.1,
+}
+
+CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
+    "base8": ("8 12 m 12 14 m 14p 14p gap", {}),
+    "base8_light": ("8 12 m 12 14 m 14p 14p gap", {"rotation": 7.0, "translation": 1.0, "scale": 0.07, "shear": 0.07}),
+    "base8_decay": ("8 12 m 12 14 m 14p 14p gap", {"weight_decay": 1e-4}),
+    "deep8": ("8 10 m 10 10 10p m 12p 12p 12p gap", {}),
+    "padded8": ("8p 12p m 12p 12p m 14p 14p gap", {}),
+    "bottleneck8": ("8 16 m 8k1 16 8k1 16 m 8k1 16p 8k1 16p gap", {}),
+    "gentle8": ("8 12 m 12 14 m 14p 14p gap", {"rotation": 7.0, "scale": 0.07, "shear": 0.07}),
+    "gentle8_3": ("8 12 m 12 14 m 14p 14p gap", {"rotation": 7.0, "scale": 0.07, "shear": 0.07, "translation": 3.0}),
+    "base8_128": ("8 12 m 12 14 m 14p 14p gap", {"batch_size": 128}),
+    "smooth8": ("8 12 m 12 14 m 14p 14p gap", {"label_smoothing": 0.1}),
+    "flat8_12": ("8 12 m 12 14 m 15p 12 flat", {}),
+    "ema8": ("8 12 m 12 14 m 14p 14p gap", {"ema_decay": 0.999}),
+    "pool3_8": ("8 12 m 12 12 m 16p 12 flat", {}),
+    "best8": ("8 12 m 12 14 m 15p 15p gap", {"ema_decay": 0.999}),
+    "base10": ("8 14 m 14 16 m 16p 16p gap", {"ema_decay": 0.999}),
+    "base10_decay": ("8 14 m 14 16 m 16p 16p gap", {"ema_decay": 0.999, "weight_decay": 6e-4}),
+    "base20": ("12 18 m 18 22 m 24p 24p gap", {"ema_decay": 0.999, "epochs": 20}),
+    "hint20": ("8 16 m 16 24 24p 24 last", {"ema_decay": 0.999, "epochs": 20}),
+    "late20": ("8 16 m 16 20 20 20 22 gap", {"ema_decay": 0.999, "epochs": 20}),
+    "flat20": ("12 18 m 18 22 m 24p 20 flat", {"ema_decay": 0.999, "epochs": 20}),
+    "hint10": ("8 14 m 14 16 16p 16 last", {"ema_decay": 0.999}),
+    "strong20": (
+        "8 16 m 16 24 24p 24 last",
+        {"ema_decay": 0.999, "epochs": 20, "rotation": 15.0, "translation": 2.5, "scale": 0.15, "shear": 0.15},
+    ),
+    "drop20": ("8 16 m 16 24 d5 24p d5 24 last", {"ema_decay": 0.999, "epochs": 20}),
+    "late8": ("8p 8p 10 m 12p 12 12p 14 16 gap", {}),
+    "valid8": ("8 12 m 12 12 12 12 14 gap", {}),
+    "wide8": ("8 8 12 m 12 12 12 14 gap", {}),
+    "base8_32": ("8 12 m 12 14 m 14p 14p gap", {"batch_size": 32}),
+    "shift1_8": ("8 12 m 12 14 m 14p 14p gap", {"translation": 1.0}),
+    "fast8": ("8 12 m 12 14 m 14p 14p gap", {"lr": 0.2}),
+    "nesterov8": ("8 12 m 12 14 m 14p 14p gap", {"nesterov": True}),
+    "slow8": ("8 12 m 12 14 m 14p 14p gap", {"lr": 0.05}),
+    "wide8k5": ("8k5 12 m 12 14 m 14p 14p gap", {}),
+    "flat8": ("8 12 m 12 14 m 14p 10 flat", {}),
+}
+
+
+def network(words: str, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> nn.Module:
+    """Return the network that the words describe."""
+    layers: list[nn.Module] = []
+    channels, size = in_channels, image_size
+    for word in words.split():
+        if match := re.fullmatch(r"(\d+)(?:k(\d+))?(p?)", word):
+            kernel, padding = int(match[2] or 3), 1 if match[3] else 0
+            layers += conv_bn_relu(channels, int(match[1]), kernel, padding=padding)
+            channels, size = int(match[1]), size + 2 * padding - kernel + 1
+        elif word == "m":
+            layers.append(nn.MaxPool2d(2))
+            size //= 2
+        elif word[0] == "d":
+            layers.append(nn.Dropout(int(word[1:]) / 100))
+        elif word == "gap":
+            layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
+        elif word == "last":
+            layers += [nn.Conv2d(channels, num_classes, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        elif word == "flat":
+            layers += [nn.Flatten(), nn.Linear(channels * size * size, num_classes)]
+        else:
+            raise SystemExit(f"unknown word '{word}' in '{words}'")
+    return sequential(*layers)
+
+
+for _name, (_words, _) in CANDIDATES.items():
+    globals()[_name] = partial(network, _words)
+
+
+def main() -> None:
+    """Train the candidates and print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", choices=list(CANDIDATES), metavar="NAME")
+    parser.add_argument("--folds", type=int, default=6, choices=range(2, 7))
+    parser.add_argument("--data")
+    parser.add_argument("--store", default="runs")
+    options = parser.parse_args()
+    for name in options.names:
+        words, changes = CANDIDATES[name]
+        base = {**COMMON, "model": f"{Path(__file__).resolve()}:{name}", **changes}
+        jobs = [(Recipe(**{"fold": fold, **base}), 0) for fold in range(options.folds)]
+        found = many.run(jobs, folder=options.data, store=options.store)
+        finals = [run.final for run in found]
+        right = [100 * final["validation"]["accuracy"] for final in finals]
+        print(
+            f"{name:16} {models.count_parameters(network(words)):6,} parameters  "
+            f"{mean(right):.3f} % +- {stdev(right) / sqrt(len(right)):.3f}  "
+            f"loss {mean(final['validation']['loss'] for final in finals):.4f}  "
+            f"train {100 * mean(final['train']['accuracy'] for final in finals):.3f} %  "
+            f"loss {mean(final['train']['loss'] for final in finals):.4f}  "
+            f"{mean(run.metrics[-1]['train_seconds'] for run in found):.0f} s  {words}  {changes or ''}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
