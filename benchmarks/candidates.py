@@ -67,6 +67,7 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
         {"ema_decay": 0.999, "epochs": 20, "rotation": 15.0, "translation": 2.5, "scale": 0.15, "shear": 0.15},
     ),
     "drop20": ("8 16 m 16 24 d5 24p d5 24 last", {"ema_decay": 0.999, "epochs": 20}),
+    "hint8": ("8 12 m 12 14 15p 15 last", {"ema_decay": 0.999}),
     "late8": ("8p 8p 10 m 12p 12 12p 14 16 gap", {}),
     "valid8": ("8 12 m 12 12 12 12 14 gap", {}),
     "wide8": ("8 8 12 m 12 12 12 14 gap", {}),

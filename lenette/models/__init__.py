@@ -14,6 +14,7 @@ from lenette.models.mlp import sigmoid_mlp
 from lenette.models.own import SIGNATURE, own_digest, own_function, source_file
 from lenette.models.summary import count_parameters, format_summary, num_bytes, require_fit, summary
 from lenette.models.transition import transition_19k
+from lenette.models.under import under_8k, under_10k, under_20k
 
 __all__ = [
     "MODELS",
@@ -36,6 +37,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "ladder_12k": ladder_12k,
     "ladder_7k": ladder_7k,
     "deep_19k": deep_19k,
+    "under_8k": under_8k,
+    "under_10k": under_10k,
+    "under_20k": under_20k,
 }
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from lenette import recipes
+from lenette.evidence.certificate import PRESETS
 from lenette.models import build, count_parameters
 
 D = {"epochs": 15, "batch_size": 128, "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "claim_statistic": "best"}
@@ -65,8 +66,20 @@ STATED = {
 }
 
 
-def test_all_ten_are_here():
-    assert set(recipes.names()) == set(STATED)
+OURS = ("under_8k", "under_10k", "under_20k")
+
+
+def test_the_documents_ten_and_our_three_are_here():
+    assert set(recipes.names()) == {*STATED, *OURS}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_are_sealed_and_keep_the_preset_of_their_name(name):
+    recipe = recipes.load(name)
+    limits = {field: PRESETS[name][field] for field in ("max_parameters", "max_epochs")}
+    assert {field: getattr(recipe, field) for field in limits} == limits
+    assert count_parameters(build(recipe.model)) <= recipe.max_parameters
+    assert (recipe.name, recipe.model, recipe.protocol, recipe.document) == (name, name, "sealed", "")
 
 
 @pytest.mark.parametrize("name", STATED)
