@@ -40,13 +40,13 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/overhead.py
 
-# All notebooks in full, as executed .ipynb files; an hour or two, less where `make laboratory --store` has made their runs.
+# All notebooks in full, as executed .ipynb files; minutes where `make laboratory` and `make proofs` have made their runs.
 notebooks: .venv/ready
 	$(BIN)/python notebooks/execute.py
 
 # Ten fresh seeds of each of the documents' recipes; goes on where it stopped.
 proofs: .venv/ready
-	$(BIN)/lenette claims --run --update README.md
+	$(BIN)/lenette claims --run --update README.md --store notebooks/runs
 
 readme: .venv/ready
 	$(BIN)/python docs/readme.py

@@ -35,7 +35,7 @@ from lenette.report import figures
 # %% [markdown]
 # How long the training may take. The run is kept in the folder `runs` beside the notebook, and found there when it is
 # executed again. (On Colab: `lenette.train(..., store="/content/drive/MyDrive/runs")` keeps it on a Drive that is
-# mounted.)
+# mounted.) The seed is 1000, the first of those that `make proofs` trains: after that nothing is left to train.
 
 # %% tags=["parameters"]
 DATASET = "mnist"
@@ -99,7 +99,7 @@ for row in table["rows"]:
 
 # %%
 print(f"{recipe.optimizer}, {recipe.batch_size} images a step, {recipe.epochs} epochs")
-run = lenette.train(recipe, seed=0, progress=lenette.print_lines)
+run = lenette.train(recipe, seed=1000, progress=lenette.print_lines)
 
 # %%
 figures.learning_rate(run)

@@ -37,7 +37,7 @@ from lenette.report import figures
 
 # %% [markdown]
 # How long the training may take. The runs are kept in the folder `runs` beside the notebook, and found there when it is
-# executed again.
+# executed again. The seed is 1000, the first of those that `make proofs` trains: after that nothing is left to train.
 
 # %% tags=["parameters"]
 DATASET = "mnist"
@@ -132,7 +132,7 @@ plt.show()
 runs = {}
 for name, recipe in recipes.items():
     print(name)
-    runs[name] = lenette.train(recipe, seed=0, progress=lenette.print_lines)
+    runs[name] = lenette.train(recipe, seed=1000, progress=lenette.print_lines)
 
 # %% [markdown]
 # What came of it, beside what the documents claim, for one seed: another one would end a little higher or lower.

@@ -1,4 +1,4 @@
-"""The project's own networks for the courses' three budgets: one shape in three widths; docs/LOG.md says how it was chosen."""
+"""The project's own networks for the courses' three budgets, one shape in three widths; docs/LOG.md has its choice."""
 
 from torch import nn
 
