@@ -7,7 +7,7 @@ from typing import Any
 
 from lenette import files, models, recipes
 from lenette.evidence.proof import prove
-from lenette.evidence.schema import Proof, read_done
+from lenette.evidence.schema import Proof, read, read_done
 from lenette.recipes import Recipe
 from lenette.stats import position
 
@@ -34,7 +34,8 @@ def claims(
 ) -> list[dict[str, Any]]:
     """Return a row for each documented recipe: what its document claims, and what the proof in `results` measured.
 
-    A proof is NAME.json. With `run` those that are missing or begun are made (`seeds` of each; `how` goes to `prove`).
+    A proof is NAME.json. With `run` those that are missing or begun are made (`seeds` of each; `how` goes to `prove`); a
+    finished one of the same recipe counts, whatever machine and engine made it.
 
     Returns:
         rows of name, document, title, parameters, epochs; claimed: {"test", "train"}, accuracies, 0 for none, and their
@@ -49,11 +50,16 @@ def claims(
     rows = []
     for recipe in documented():
         path = Path(results) / f"{recipe.name}.json"
-        if run:
+        if run and not _is_done(recipe, path):
             say(recipe.name)
             prove(recipe, seeds=seeds or NUM_SEEDS.get(recipe.name, 10), out=path, **how)
         rows.append(files.finite(row(recipe, path)))
     return rows
+
+
+def _is_done(recipe: Recipe, path: Path) -> bool:
+    proof = read(path) if path.exists() else {}
+    return proof.get("status") == "done" and proof["recipe"]["digest"] == recipe.digest
 
 
 def row(recipe: Recipe, path: Path) -> dict[str, Any]:

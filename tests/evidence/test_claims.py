@@ -99,6 +99,7 @@ def test_run_makes_what_is_missing(tmp_path, monkeypatch):
     assert "| - | not measured yet |  | 90.00 (best) |" in claims_markdown([missing, found]).splitlines()[2]
     monkeypatch.setattr(module, "prove", lambda *_, **__: pytest.fail("a proof that is done was made again"))
     assert claims(tmp_path / "results") == [found]
+    assert claims(tmp_path / "results", run=True, engine="native", threads=2) == [found]
 
 
 def test_every_shipped_proof_is_verified():
