@@ -34,8 +34,8 @@ def claims(
 ) -> list[dict[str, Any]]:
     """Return a row for each documented recipe: what its document claims, and what the proof in `results` measured.
 
-    A proof is NAME.json. With `run` those that are missing or begun are made (`seeds` of each; `how` goes to `prove`); a
-    finished one of the same recipe counts, whatever machine and engine made it.
+    A proof is NAME.json. With `run` those that are missing or begun are made (`seeds` of each; `how` goes to `prove`);
+    a finished one of the same recipe counts, whatever machine and engine made it.
 
     Returns:
         rows of name, document, title, parameters, epochs; claimed: {"test", "train"}, accuracies, 0 for none, and their
