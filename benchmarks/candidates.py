@@ -7,9 +7,8 @@ accuracy on the sixths left out, after the last epoch. The test images are not o
 docs/LOG.md says what was learned.
 
 A network is written as a row of words: `8` is a 3x3 convolution to 8 channels with batch-norm and ReLU, `8p` one that
-pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `m` halves the image by max-pool, `d5` is dropout 0.05. At the end `gap`
-averages and a linear layer follows, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a
-linear layer on the whole map.
+pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `m` halves the image by max-pool. At the end `gap` averages and a linear layer
+follows, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a linear layer on the whole map.
 """
 
 import argparse
@@ -40,44 +39,49 @@ COMMON: dict[str, Any] = {
     "shear": 0.1,
 }
 
+BASE8 = "8 12 m 12 14 m 14p 14p gap"
+BASE10 = "8 14 m 14 16 m 16p 16p gap"
+SINGLE20 = "8 16 m 16 24 24p 24 last"
+EMA = {"ema_decay": 0.999}
+
 CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
-    "base8": ("8 12 m 12 14 m 14p 14p gap", {}),
-    "base8_light": ("8 12 m 12 14 m 14p 14p gap", {"rotation": 7.0, "translation": 1.0, "scale": 0.07, "shear": 0.07}),
-    "base8_decay": ("8 12 m 12 14 m 14p 14p gap", {"weight_decay": 1e-4}),
+    # under 8,000 parameters: the recipe
+    "base8": (BASE8, {}),
+    "base8_light": (BASE8, {"rotation": 7.0, "translation": 1.0, "scale": 0.07, "shear": 0.07}),
+    "gentle8": (BASE8, {"rotation": 7.0, "scale": 0.07, "shear": 0.07}),
+    "gentle8_3": (BASE8, {"rotation": 7.0, "scale": 0.07, "shear": 0.07, "translation": 3.0}),
+    "shift1_8": (BASE8, {"translation": 1.0}),
+    "base8_decay": (BASE8, {"weight_decay": 1e-4}),
+    "fast8": (BASE8, {"lr": 0.2}),
+    "slow8": (BASE8, {"lr": 0.05}),
+    "base8_32": (BASE8, {"batch_size": 32}),
+    "base8_128": (BASE8, {"batch_size": 128}),
+    "smooth8": (BASE8, {"label_smoothing": 0.1}),
+    "ema8": (BASE8, EMA),
+    # the network
     "deep8": ("8 10 m 10 10 10p m 12p 12p 12p gap", {}),
     "padded8": ("8p 12p m 12p 12p m 14p 14p gap", {}),
     "bottleneck8": ("8 16 m 8k1 16 8k1 16 m 8k1 16p 8k1 16p gap", {}),
-    "gentle8": ("8 12 m 12 14 m 14p 14p gap", {"rotation": 7.0, "scale": 0.07, "shear": 0.07}),
-    "gentle8_3": ("8 12 m 12 14 m 14p 14p gap", {"rotation": 7.0, "scale": 0.07, "shear": 0.07, "translation": 3.0}),
-    "base8_128": ("8 12 m 12 14 m 14p 14p gap", {"batch_size": 128}),
-    "smooth8": ("8 12 m 12 14 m 14p 14p gap", {"label_smoothing": 0.1}),
-    "flat8_12": ("8 12 m 12 14 m 15p 12 flat", {}),
-    "ema8": ("8 12 m 12 14 m 14p 14p gap", {"ema_decay": 0.999}),
-    "pool3_8": ("8 12 m 12 12 m 16p 12 flat", {}),
-    "best8": ("8 12 m 12 14 m 15p 15p gap", {"ema_decay": 0.999}),
-    "base10": ("8 14 m 14 16 m 16p 16p gap", {"ema_decay": 0.999}),
-    "base10_decay": ("8 14 m 14 16 m 16p 16p gap", {"ema_decay": 0.999, "weight_decay": 6e-4}),
-    "base20": ("12 18 m 18 22 m 24p 24p gap", {"ema_decay": 0.999, "epochs": 20}),
-    "hint20": ("8 16 m 16 24 24p 24 last", {"ema_decay": 0.999, "epochs": 20}),
-    "late20": ("8 16 m 16 20 20 20 22 gap", {"ema_decay": 0.999, "epochs": 20}),
-    "flat20": ("12 18 m 18 22 m 24p 20 flat", {"ema_decay": 0.999, "epochs": 20}),
-    "hint10": ("8 14 m 14 16 16p 16 last", {"ema_decay": 0.999}),
-    "strong20": (
-        "8 16 m 16 24 24p 24 last",
-        {"ema_decay": 0.999, "epochs": 20, "rotation": 15.0, "translation": 2.5, "scale": 0.15, "shear": 0.15},
-    ),
-    "drop20": ("8 16 m 16 24 d5 24p d5 24 last", {"ema_decay": 0.999, "epochs": 20}),
-    "hint8": ("8 12 m 12 14 15p 15 last", {"ema_decay": 0.999}),
-    "late8": ("8p 8p 10 m 12p 12 12p 14 16 gap", {}),
     "valid8": ("8 12 m 12 12 12 12 14 gap", {}),
-    "wide8": ("8 8 12 m 12 12 12 14 gap", {}),
-    "base8_32": ("8 12 m 12 14 m 14p 14p gap", {"batch_size": 32}),
-    "shift1_8": ("8 12 m 12 14 m 14p 14p gap", {"translation": 1.0}),
-    "fast8": ("8 12 m 12 14 m 14p 14p gap", {"lr": 0.2}),
-    "nesterov8": ("8 12 m 12 14 m 14p 14p gap", {"nesterov": True}),
-    "slow8": ("8 12 m 12 14 m 14p 14p gap", {"lr": 0.05}),
-    "wide8k5": ("8k5 12 m 12 14 m 14p 14p gap", {}),
+    "early8": ("8 8 12 m 12 12 12 14 gap", {}),
+    "large8": ("8k5 12 m 12 14 m 14p 14p gap", {}),
     "flat8": ("8 12 m 12 14 m 14p 10 flat", {}),
+    "flat8_wider": ("8 12 m 12 14 m 15p 12 flat", {}),
+    "flat8_late": ("8 12 m 12 12 m 16p 12 flat", {}),
+    "double8": ("8 12 m 12 14 m 15p 15p gap", EMA),
+    "single8": ("8 12 m 12 14 15p 15 last", EMA),
+    # under 10,000
+    "base10": (BASE10, EMA),
+    "base10_decay": (BASE10, {**EMA, "weight_decay": 6e-4}),
+    "single10": ("8 14 m 14 16 16p 16 last", EMA),
+    # under 20,000
+    "base20": ("12 18 m 18 22 m 24p 24p gap", {**EMA, "epochs": 20}),
+    "late20": ("8 16 m 16 20 20 20 22 gap", {**EMA, "epochs": 20}),
+    "single20": (SINGLE20, {**EMA, "epochs": 20}),
+    "strong20": (
+        SINGLE20,
+        {**EMA, "epochs": 20, "rotation": 15.0, "translation": 2.5, "scale": 0.15, "shear": 0.15},
+    ),
 }
 
 
@@ -93,8 +97,6 @@ def network(words: str, num_classes: int = 10, in_channels: int = 1, image_size:
         elif word == "m":
             layers.append(nn.MaxPool2d(2))
             size //= 2
-        elif word[0] == "d":
-            layers.append(nn.Dropout(int(word[1:]) / 100))
         elif word == "gap":
             layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
         elif word == "last":
