@@ -7,8 +7,8 @@ accuracy on the sixths left out, after the last epoch. The test images are not o
 docs/LOG.md says what was learned.
 
 A network is written as a row of words: `8` is a 3x3 convolution to 8 channels with batch-norm and ReLU, `8p` one that
-pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `m` halves the image by max-pool. At the end `gap` averages and a linear layer
-follows, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a linear layer on the whole map.
+pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `m` halves the image by max-pool. At the end `gap` averages, before a linear
+layer, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a linear layer on the whole map.
 """
 
 import argparse
