@@ -1,4 +1,7 @@
-"""Write the README's tree, from the first sentence of every file, and its table of engines: python docs/readme.py."""
+"""Write the README's tree, from every file's first sentence, and its tables of certificates and engines.
+
+python docs/readme.py
+"""
 
 import ast
 import json
@@ -7,11 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ENGINES = ROOT / "results" / "benchmarks" / "engines.json"
+CERTIFICATES = ROOT / "results" / "certificates"
 FOLDERS = {
-    "lenette/recipes": "the ten recipes, one TOML file each; and what a recipe is",
+    "lenette/recipes": "the shipped recipes, one TOML file each; and what a recipe is",
     "tests": "mirrors lenette/",
     "results": "committed evidence: proofs, studies, benchmarks",
-    "docs": "what the README shows, and the script that makes its tables",
+    "docs": "what the README shows, the script that makes its tables, the log of what was tried",
 }
 
 
@@ -23,6 +27,31 @@ def tree() -> str:
     for name in ("docs", "results", "tests"):
         lines.append(_line(0, f"{name}/", FOLDERS[name]))
     return "```text\n" + "\n".join(lines) + "\n```\n"
+
+
+def certificates() -> str:
+    """Return the table of our own recipes, as their proofs have it."""
+    lines = [
+        "\n| recipe | parameters | epochs | seeds | test, last epoch (95 % interval) | range | aim | verdict |",
+        "|---|--:|--:|--:|---|---|--:|---|",
+    ]
+    proofs = [json.loads(path.read_text(encoding="utf-8")) for path in CERTIFICATES.glob("*.json")]
+    for proof in sorted(proofs, key=lambda proof: proof["parameters"]):
+        found = proof["summary"]
+        mean, low, high, minimum, maximum = (
+            f"{100 * found[name]:.2f}" for name in ("mean", "low", "high", "minimum", "maximum")
+        )
+        epochs = next(row["measured"] for row in proof["certificate"]["budget"] if row["name"] == "max_epochs")
+        cells = [
+            f"`{proof['name']}`",
+            f"{proof['parameters']:,}",
+            epochs,
+            found["num_seeds"],
+            f"{mean} ({low} to {high})",
+        ]
+        cells += [f"{minimum} to {maximum}", f"{100 * proof['rule']['accuracy']:.2f}", proof["verdict"]["verdict"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n\n"
 
 
 def engines() -> str:
@@ -50,7 +79,7 @@ def engines() -> str:
 
 def renewed(readme: str) -> str:
     """Return the README's text with what stands between its marks made anew."""
-    for name, text in (("tree", tree()), ("engines", engines())):
+    for name, text in (("tree", tree()), ("certificates", certificates()), ("engines", engines())):
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
         before, _, rest = readme.partition(begin)
         readme = before + begin + text + end + rest.partition(end)[2]
