@@ -102,18 +102,24 @@ class Run:
         """One dict for each finished epoch."""
         path = self.folder / "metrics.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         except ValueError as error:
             raise RunError(f"can't read {path}: {error}") from error
+        if not lines and (self.folder / "final.json").exists():
+            raise RunError(f"{path} is missing or empty: lenette train {self.folder} --again")
+        return lines
 
     @property
     def final(self) -> dict[str, Any]:
         """What the final weights are worth on each part: {"train": ..., "test" or "validation": ...}.
 
         Raises:
-            RunError: the run has not ended.
+            RunError: the run has not ended, or its file is damaged.
         """
-        if not (self.folder / "final.json").exists():
+        path = self.folder / "final.json"
+        if not path.exists() and self.status in ("done", "cut"):
+            raise RunError(f"{path} is missing: lenette train {self.folder} --again")
+        if not path.exists():
             raise RunError(f"run {self.id} has not ended ({self.status}): lenette resume {self.argument}")
         return self._read("final.json")
 
@@ -324,11 +330,13 @@ def find(name: str, store: Path = DEFAULT_STORE) -> Run:
     """
     if (Path(name) / "run.json").exists():
         return Run(Path(name))
+    name = name.rstrip("/")
     runs = in_store(store)
     found = [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise RunError(f"'{name}' begins the names of {len(found)} runs: {', '.join(run.id for run in found)}")
-    hint = nearest(name, [run.id for run in runs]) or f"; it holds {len(runs)} runs: `lenette runs` lists them"
+        named = ", ".join(f"{run.id} ({_created(run)[:10]})" for run in found)
+        raise RunError(f"'{name}' begins the names of {len(found)} runs: {named}")
+    hint = nearest(name, [run.id for run in runs]) or f"; `lenette runs` lists the {len(runs)} that it holds"
     raise RunError(f"no run '{name}' in {store}{hint}")

@@ -158,6 +158,15 @@ def test_damaged_records_are_refused(name, run):
         _ = (run.about, run.environment, run.final, run.metrics)
 
 
+def test_records_that_are_gone_are_named(run):
+    finish(run)
+    with pytest.raises(RunError, match=r"metrics.jsonl is missing or empty: lenette train .* --again"):
+        _ = run.metrics
+    (run.folder / "final.json").unlink()
+    with pytest.raises(RunError, match=r"final.json is missing: lenette train .* --again"):
+        _ = run.final
+
+
 @pytest.mark.parametrize(
     ("text", "fault"), [("[]", "no JSON object"), ('{"seed": 0, "key": ""}', "lacks created, status")]
 )
@@ -204,15 +213,16 @@ def test_found_by_name_prefix_and_folder(create, tmp_path):
     assert runs.find("tiny-s0", tmp_path) == first
     assert runs.find(second.id, tmp_path) == second
     assert runs.find(str(first.folder)).folder == first.folder
+    assert runs.find(f"{first.id}/", tmp_path) == first
     kept = create().id
     assert runs.find(kept, tmp_path).id == kept
 
 
 def test_not_found(create, tmp_path):
-    with pytest.raises(RunError, match=r"no run 'x' in .*; it holds 0 runs: `lenette runs` lists them"):
+    with pytest.raises(RunError, match=r"no run 'x' in .*; `lenette runs` lists the 0 that it holds"):
         runs.find("x", tmp_path)
     create(), create(seed=1, key="ab" * 8)
-    with pytest.raises(RunError, match="'tiny' begins the names of 2 runs: tiny-s0-01234567, tiny-s1-abababab"):
+    with pytest.raises(RunError, match=r"2 runs: tiny-s0-01234567 \(20..-..-..\), tiny-s1-abababab \("):
         runs.find("tiny", tmp_path)
     with pytest.raises(RunError, match=r"no run 'tiny-s0-01234568' in .*; did you mean 'tiny-s0-01234567'"):
         runs.find("tiny-s0-01234568", tmp_path)

@@ -39,15 +39,20 @@ def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None
 
     The rule is written down before the first run. A proof that was cut off goes on; one that is done is found.
     """
+    from lenette import recipes
     from lenette.evidence import proof, words
 
+    asked = recipes.load(recipe)
+    if options["accuracy"] is None and not (options["preset"] or asked.claim_test_accuracy):
+        click.echo("no accuracy is claimed, so that it is only measured: --accuracy names one to prove", err=True)
+    options["out"] = options["out"] or proof.default_path(asked, options["preset"])
     with saying_how_to_go_on(), display(as_json) as progress:
-        found = proof.prove(recipe, progress=progress, **options)
+        found = proof.prove(asked, progress=progress, **options)
     write_page(page, lambda report: report.proof_page(found))
     if as_json:
         echo_json(found)
     else:
-        click.echo("\n".join(words.proof_lines(found)))
+        click.echo("\n".join([*words.proof_lines(found), f"proof: {options['out']}"]))
 
 
 @click.command()

@@ -39,6 +39,7 @@ def _row(run: Any, as_json: bool) -> dict[str, Any]:
     accuracy = last.get(f"{part}_accuracy")
     return {
         "run": run.id,
+        "data": run.recipe.dataset,
         "status": run.status,
         "epochs": f"{last.get('epoch', 0)}/{run.recipe.epochs}",
         "accuracy": accuracy if as_json else "" if accuracy is None else f"{accuracy:.2%} ({part})",

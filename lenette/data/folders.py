@@ -9,6 +9,7 @@ from lenette.data.pictures import open_picture
 from lenette.errors import DataError, nearest
 
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
+JUNK = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 # A data set of small pictures; a larger one is surely a mistake, and 28x28 is where lenette is at home.
 MAX_PIXELS = 1024 * 1024
@@ -71,7 +72,7 @@ def read(
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in JUNK)
 
 
 def _wide(shape: tuple[int, ...]) -> str:

@@ -36,6 +36,9 @@ def compare(
     Raises:
         LenetteError: one is a proof and one is a run, they were evaluated on different images, or share no seed.
     """
+    for each in map(Path, (first, second)):
+        if each.suffix == ".json" and not each.is_file():
+            raise LenetteError(f"there is no proof {each}")
     kinds = [Path(each).is_file() for each in (first, second)]
     if kinds[0] != kinds[1]:
         raise LenetteError(f"{first} and {second}: compare two proofs or two runs, not one of each")

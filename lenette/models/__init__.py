@@ -88,6 +88,11 @@ def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: in
             f"{name} returned {model!r:.80} of type {type(model).__name__}, not a network; end it with: "
             f"return nn.Sequential(...), or another nn.Module"
         )
+    for layer, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise ModelError(
+                f"{name}: '{layer}' has no size yet; write how many inputs its layer has, instead of Lazy..."
+            )
     return model
 
 

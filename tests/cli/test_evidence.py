@@ -39,6 +39,7 @@ def test_prove_prints_its_verdict(folder):
     assert "2 of 2 runs" in said
     assert "Claim: at least 85 % in the mean over seeds. Verdict: proven." in said
     assert "certificate: granted" in said
+    assert said.endswith("proof: proofs/faster.json\n")
     assert sorted(path.name for path in folder.glob("proofs/*")) == [
         *("faster.json", "faster.safetensors", "tiny.json", "tiny.safetensors")
     ]
@@ -54,6 +55,11 @@ def test_prove_refuses_what_would_decide_nothing():
     assert call("prove", "tiny.toml", "--accuracy", "101").exit_code == 2
     result = call("prove", "tiny.toml", "--accuracy", "86", "--seeds", "2")
     assert (result.exit_code, "holds another proof" in result.output) == (1, True)
+
+
+def test_prove_says_that_nothing_is_claimed():
+    result = call("prove", "tiny.toml", "--seeds", "1", "--out", "proofs/tiny.json")
+    assert "no accuracy is claimed, so that it is only measured: --accuracy names one" in result.stderr
 
 
 def test_verify_exits_with_1_where_a_proof_is_refused(folder):
@@ -75,6 +81,7 @@ def test_compare_prints_sentences_and_a_row_a_seed():
     assert lines[0] == "A: tiny, 79,510 parameters"
     assert [line.split()[0] for line in lines[-3:]] == ["seed", "1000", "1001"]
     assert json.loads(call("compare", "proofs/tiny.json", "proofs/faster.json", "--json").output)["kind"] == "proofs"
+    assert "there is no proof proofs/none.json" in call("compare", "proofs/tiny.json", "proofs/none.json").output
 
 
 def test_claims_prints_and_updates_the_table(folder):

@@ -78,7 +78,7 @@ def test_version(cli):
         (["train", "lenet5", "--dataset", "mnits"], 1, "unknown data set 'mnits'; did you mean 'mnist'?"),
         (["train", "lenet5"], 1, "data set 'mnist' (train) was not found. Three ways out"),
         (["resume", "digist"], 1, "no run 'digist'"),
-        (["show", "x"], 1, "it holds 0 runs"),
+        (["show", "x"], 1, "lists the 0 that it holds"),
         (["report", "x"], 1, "no run 'x'"),
         (["evaluate", "x"], 1, "no run 'x'"),
         (["predict", "x", "1.png"], 1, "no run 'x'"),

@@ -24,6 +24,7 @@ def folder(tmp_path):
     save(root / "val" / "a" / "1.png")
     save(root / "test" / "b" / "1.png", GREY + 4)
     (root / "train" / "a" / ".DS_Store").write_bytes(b"hidden")
+    (root / "train" / "a" / "Thumbs.db").write_bytes(b"small pictures")
     (root / ".git" / "x").mkdir(parents=True)
     (root / "train" / ".hidden").mkdir()
     return root

@@ -106,6 +106,10 @@ def test_shipped_networks_have_no_digest(name):
         ("def tiny(a, num_classes, in_channels, image_size): ...", "missing a required argument: 'a'"),
         ("def tiny(**any): return 1 + ''", "failed when called with num_classes=10, .*: TypeError: unsupported"),
         ("def tiny(**any): return None", "returned None of type NoneType, not a network; end it with: return nn"),
+        (
+            "from torch.nn import LazyLinear\ndef tiny(**any): return LazyLinear(10)",
+            "'weight' has no size yet; write how",
+        ),
         ("def tiny(**any): from lenette.errors import ModelError; raise ModelError('too small')", "^too small$"),
     ],
 )
