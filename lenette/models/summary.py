@@ -1,5 +1,6 @@
 """What a network is made of, layer by layer: found by one forward pass, so that it works for any module."""
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
 
 
 def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) -> None:
-    """Raise ModelError unless images of `input_shape` [C, H, W] fit the network and give `num_classes` logits each."""
+    """Raise ModelError unless images of `input_shape` [C, H, W] give `num_classes` logits each, in training mode too."""
     table = summary(model, input_shape)
     error = table["error"]
     if error:
@@ -87,6 +88,13 @@ def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) 
             f"the network gives {_times(table['output_shape'])} values an image, not {num_classes}, one a class: "
             f"let its last layer ({last}) give num_classes values"
         )
+    try:
+        with torch.no_grad(), torch.random.fork_rng([]):
+            shape = list(copy.deepcopy(model).train()(torch.zeros(BATCH, *input_shape)).shape)
+    except Exception as error:
+        raise ModelError(f"the network breaks in training mode alone: {type(error).__name__}: {error}") from error
+    if shape != [BATCH, num_classes]:
+        raise ModelError(f"in training mode the network gives {_times(shape[1:])} values an image, not {num_classes}")
 
 
 def format_summary(table: dict[str, Any]) -> str:

@@ -288,12 +288,27 @@ def test_require_fit():
         require_fit(build("ladder_7k"), MNIST, 26)
 
 
+@pytest.mark.parametrize(
+    ("in_training", "says"),
+    [(lambda x: x @ x, "breaks in training mode alone: RuntimeError"), (lambda x: x[:, :3], "gives 3 values an image")],
+)
+def test_require_fit_in_training_mode(in_training, says):
+    class Two(nn.Linear):
+        def forward(self, x):
+            found = super().forward(x.flatten(1))
+            return in_training(found) if self.training else found
+
+    with pytest.raises(ModelError, match=says):
+        require_fit(Two(784, 10), MNIST, 10)
+
+
 def test_leaves_the_model_and_the_generators_alone():
     model = build("transition_19k").train()
     model[0].eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     state = torch.get_rng_state()
     summary(model, MNIST)
+    require_fit(model, MNIST, 10)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert [module.training for module in model] == [False] + [True] * (len(model) - 1)
