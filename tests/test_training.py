@@ -563,7 +563,7 @@ def test_every_shipped_recipe_runs(name, train):
     run = train(shipped, dataset="optdigits", epochs=1, batch_size=64, load=lambda recipe, folder: tuple(few))
     assert run.status == "done"
     assert run.about["parameters"] == COUNTS[shipped.model] == count_parameters(run.model())
-    assert run.final["test"]["num_images"] == 96
+    assert run.final[run.part]["num_images"] == 96
     assert [line["step"] for line in run.metrics] == [2]
 
 

@@ -77,7 +77,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
 
 
 def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) -> None:
-    """Raise ModelError unless images of `input_shape` [C, H, W] give `num_classes` logits each, in training mode too."""
+    """Raise ModelError unless images of `input_shape` [C, H, W] give `num_classes` logits each, when trained too."""
     table = summary(model, input_shape)
     error = table["error"]
     if error:
