@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SENTENCES = "answer.md"
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def write(study: Study | RangeTest, folder: Path, command: str = "") -> Path:
@@ -109,4 +110,6 @@ def _with_interval(mean: dict[str, Any] | None, text: Any, unit: str) -> str:
     low, high = mean["low"], mean["high"]
     if low is None or not math.isfinite(low):
         return text(mean["mean"]) + unit
-    return f"{text(mean['mean'])}{unit} ({text(low)} to {text(high)})"
+    # in a narrow table the interval goes to a line of its own, and breaks nowhere else
+    value, interval = f"{text(mean['mean'])}{unit}", f"({text(low)} to {text(high)})"
+    return " ".join(part.replace(" ", NO_BREAK_SPACE) for part in (value, interval))
