@@ -25,9 +25,11 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.3f}"
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """Return an interval of fractions in per cent."""
-    return "no interval" if low is None or high is None else f"{100 * low:.3f} to {100 * high:.3f} %"
+def interval(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Return an interval of accuracies in per cent; Student's t knows no bounds, an accuracy ends at 0 and at 100."""
+    if low is None or high is None:
+        return "no interval"
+    return f"{100 * max(low, 0):.{digits}f} to {100 * min(high, 1):.{digits}f} %"
 
 
 def proof_lines(proof: Proof) -> list[str]:
@@ -201,7 +203,7 @@ def claims_markdown(rows: list[dict[str, Any]]) -> str:
             continue
         last, best = row["last"], row["best_epoch"]
         cells += [str(row["num_seeds"])]
-        bounds = "" if last["low"] is None else f" ({100 * last['low']:.2f} to {100 * last['high']:.2f})"
+        bounds = "" if last["low"] is None else f" ({interval(last['low'], last['high'], 2).removesuffix(' %')})"
         cells += ["" if last["mean"] is None else f"{100 * last['mean']:.2f}{bounds}"]
         cells += [f"{100 * best['mean']:.2f}" if best else ""]
         for part in ("test", "train"):

@@ -8,7 +8,7 @@ from lenette.errors import LenetteError
 from lenette.evidence import claims as module
 from lenette.evidence.claims import claims, documented, row
 from lenette.evidence.schema import read
-from lenette.evidence.words import BEGIN, END, claim_lines, claim_verdict, claims_markdown, with_table
+from lenette.evidence.words import BEGIN, END, claim_lines, claim_verdict, claims_markdown, interval, with_table
 from lenette.stats import position
 from tests.evidence.conftest import TINY
 
@@ -78,6 +78,11 @@ def test_where_a_claim_lies(claimed, said, cell):
         "why_not": "",
     }
     assert f"{100 * claimed:.2f} (best) | 89.00 to 91.00: {cell} |" in claims_markdown([found])
+
+
+def test_no_interval_goes_beyond_what_an_accuracy_can_be():
+    assert interval(0.94, 1.02) == "94.000 to 100.000 %"
+    assert interval(-0.1, 0.5, 1) == "0.0 to 50.0 %"
 
 
 def test_a_proof_of_another_recipe_counts_for_nothing(own):
