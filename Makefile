@@ -32,7 +32,7 @@ laboratory: .venv/ready
 	for recipe in sigmoid_mlp lenet5; do for question in learning-rate batch-size schedule; do \
 		$(STUDY) $$question $$recipe $(KEPT) --out $(LABORATORY)/$$recipe/$$question || exit; \
 	done; $(STUDY) range-test $$recipe --out $(LABORATORY)/$$recipe/range-test || exit; done
-	$(STUDY) ladder $(LADDER) --seeds 3 $(KEPT) --out $(LABORATORY)/ladder
+	$(STUDY) ladder $(LADDER) $(KEPT) --out $(LABORATORY)/ladder
 	$(STUDY) augmentation ladder_7k_step --seeds 3 $(KEPT) --out $(LABORATORY)/augmentation
 
 # Minutes each, on a machine that does nothing else: the native engine against PyTorch, the reference against a bare loop.

@@ -43,7 +43,7 @@ from lenette.report.figures.study import differences, errors
 # %% tags=["parameters"]
 DATASET = "mnist"
 EPOCHS = 15
-SEEDS = 3
+SEEDS = 5
 PROCESSES = None  # as many as the cores can feed
 
 # %%

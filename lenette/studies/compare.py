@@ -13,6 +13,7 @@ from lenette.studies.study import Cell, Study
 
 LEVEL = 0.95
 CHANCE = 2.0  # a network right less often than so many times a blind guess has learnt nothing
+FAR, MANY = 5.0, 0.05  # a seed has failed whose error is so many times the best of its cell's, and as much as that
 STILL_FALLING = 0.05  # a train loss that falls by this share over the last quarter of the epochs is not at its end
 
 
@@ -63,6 +64,13 @@ def at_chance(study: Study, cell: Cell) -> list[int]:
     """Return the seeds whose network ended with little more than a blind guess."""
     limit = 1 - CHANCE / study.num_classes
     return [seed for seed, error in cell.values(study.error).items() if error > limit]
+
+
+def failed(study: Study, cell: Cell) -> dict[int, float]:
+    """Return {seed: error} of the seeds that ended far from the cell's best one, and learnt something all the same."""
+    errors = cell.values(study.error)
+    limit = max(MANY, FAR * min(errors.values(), default=1.0))
+    return {seed: error for seed, error in errors.items() if error > limit and seed not in at_chance(study, cell)}
 
 
 def diagnosis(study: Study, cell: Cell) -> dict[str, Any]:

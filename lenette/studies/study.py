@@ -3,8 +3,9 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,17 @@ class Cell:
         return {run["seed"]: run["figures"][figure] for run in self.runs if figure in (run["figures"] or {})}
 
     def mean(self, figure: str) -> Mean | None:
-        """Return the mean over seeds and its 95 % interval; None where no run has the figure."""
+        """Return the mean over seeds and its 95 % interval; None where no run has the figure.
+
+        Student's t knows no bounds; here an error's interval ends at 0 and 1, a loss's at 0.
+        """
         values = list(self.values(figure).values())
-        return mean_interval(values) if values else None
+        if not values:
+            return None
+        mean = mean_interval(values)
+        if figure.startswith("gap") or not math.isfinite(mean.low):
+            return mean
+        return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0) if "error" in figure else mean.high)
 
     @property
     def diverged(self) -> list[dict[str, Any]]:

@@ -242,6 +242,13 @@ def _failures(study: Study) -> Words:
                 f"{short(study, cell.name)} learnt nothing in {len(chance)} of {_seeds(len(cell.runs))}: it ended with "
                 "little more than a blind guess."
             )
+        if far := compare.failed(study, cell):
+            which = listed([f"seed {seed} ended at {percent(error)}" for seed, error in far.items()])
+            sentences.append(
+                f"{short(study, cell.name)} failed in {len(far)} of {_seeds(len(cell.runs))}: {which}, and the best of "
+                f"its seeds at {percent(min(cell.values(study.error).values()))}. Intervals, which are made for seeds "
+                "that scatter alike, say little of it."
+            )
     return sentences
 
 

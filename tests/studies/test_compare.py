@@ -1,6 +1,7 @@
 """What may be said of cells: differences, the preferred one, convergence, diagnosis."""
 
 import random
+from dataclasses import asdict
 
 import pytest
 
@@ -94,6 +95,20 @@ def test_noise_in_the_test_loss_is_no_rise_and_a_gap_is_told_from_none() -> None
     assert verdict(0.04) == "no gap"
     single = cell("one", errors(0.02, 1))
     assert compare.diagnosis(study("sweep", [single]), single)["verdict"] == "unknown"
+
+
+def test_seeds_that_failed_are_named() -> None:
+    found = rates(r0_1=[run(0), run(1, error=0.4), run(2, error=0.9), run(3, error=0.03)], r0_5=errors(0.5))
+    assert compare.failed(found, found.cells[0]) == {1: 0.4}
+    assert compare.failed(found, found.cells[1]) == {}
+
+
+def test_intervals_end_where_errors_and_losses_do() -> None:
+    spread = cell("x", [run(0, error=0.01, loss=0.01), run(1, error=0.9, loss=2.0)])
+    error, loss, gap = (asdict(spread.mean(name)) for name in ("test_error", "test_loss", "gap_error"))
+    assert (error["low"], error["high"], loss["low"]) == (0, 1, 0)
+    assert loss["high"] > 2
+    assert gap["low"] < 0
 
 
 def test_seeds_at_chance_are_named() -> None:

@@ -27,6 +27,11 @@ def test_a_learning_rate_is_preferred_others_are_near_worse_or_diverged() -> Non
     assert "a little optimistic" in text
 
 
+def test_a_failed_seed_is_named() -> None:
+    text = "\n".join(answer(rates(r0_1=[run(0), run(1, error=0.4)], r0_5=errors(0.03, 2))))
+    assert "0.1 failed in 1 of 2 seeds: seed 1 ended at 40.00 %, and the best of its seeds at 2.00 %" in text
+
+
 def test_the_answer_turns_with_the_figures() -> None:
     text = "\n".join(answer(rates(r0_1=errors(0.03), r0_5=errors(0.02))))
     assert "0.5 is preferred" in text

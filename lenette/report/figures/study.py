@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LINES = len(SERIES)
+VERY_WIDE_RANGE = 40.0  # paired differences likewise; their small ones lie about 0
 WIDE_RANGE = 8.0  # values or errors that differ by such a factor are drawn on a logarithmic scale
 
 
@@ -37,7 +38,12 @@ def errors(study: Study) -> "Figure":
             **{**style, "linestyle": "none", "capsize": 2.5},
         )
     _rows(axes, [cell.name for cell in study.cells])
-    axes.set(xlabel="error (%)", xlim=(0, None))
+    means = [mean.mean for cell in study.cells if (mean := cell.mean(study.error))]
+    if means and max(means) > WIDE_RANGE * min(means) > 0:
+        axes.set(xscale="log", xlabel="error (%), logarithmic")
+        axes.xaxis.set_major_formatter(_plain)
+    else:
+        axes.set(xlabel="error (%)", xlim=(0, None))
     axes.set_title("Error at the last epoch: mean over seeds, 95 % interval", pad=22)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     return figure
@@ -63,6 +69,11 @@ def differences(study: Study) -> "Figure":
     against_one = len({one["first"] for one in found}) == 1
     _rows(axes, [one["second"] if against_one else f"{one['second']} − {one['first']}" for one in found])
     axes.set_xlabel("percentage points; open circles: can't be told from 0")
+    reaches = [100 * max(abs(one["low"]), abs(one["high"])) for one in found]
+    if reaches and max(reaches) > VERY_WIDE_RANGE * min(reaches) > 0:
+        axes.set_xscale("symlog", linthresh=10 ** math.ceil(math.log10(min(reaches))))
+        axes.xaxis.set_major_formatter(_plain)
+        axes.set_xlabel("percentage points, logarithmic; open circles: can't be told from 0")
     what = f"less that of {found[0]['first']}" if against_one else "less that of the one before"
     axes.set_title(f"{study.part.capitalize()} error {what}, seed by seed")
     return figure
@@ -124,7 +135,7 @@ def rising_rate(found: RangeTest) -> "Figure":
     # what breaks away goes far beyond where it began, and would flatten all that is to be seen
     highest = 1.5 * max((smooth[0] for smooth in found.smoothed if smooth), default=1.0)
     axes.set(xscale="log", xlabel="learning rate, logarithmic", ylabel="loss of the batch (nats)", ylim=(0, highest))
-    axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+    axes.xaxis.set_major_formatter(_plain)
     axes.set_title("Loss while the learning rate rises (smoothed; faint: each step)")
     axes.legend(loc="lower left")
     return figure
@@ -213,6 +224,10 @@ def _band(axes: "Axes", curves: list[list[float]], name: str, style: dict[str, A
     axes.plot(epochs, [sum(c) / len(c) for c in columns], label=name, **style)
 
 
+def _plain(value: float, place: int | None) -> str:
+    return f"{value:g}"
+
+
 def _logarithmic(axes: "Axes") -> None:
     """Make the ordinate logarithmic, its numbers plain ones."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -220,4 +235,4 @@ def _logarithmic(axes: "Axes") -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
