@@ -128,9 +128,9 @@ print(f"train, at rest, as they are        {run.train_accuracy:.2%} of {run.fina
 print(f"test                               {run.test_accuracy:.2%} of {run.final['test']['num_images']:,}")
 
 # %% [markdown]
-# The third line comes nearest to the document's "test"; the last one is what a reader of the document would have liked
-# to know. Such a slip leaves no trace in a curve. What gives it away is the count: always print of how many images a
-# figure is taken.
+# Only the third line is of the same kind as the document's "test": training images, the network at rest. The last one
+# is what a reader of the document would have liked to know. Such a
+# slip leaves no trace in a curve. What gives it away is the count: always print of how many images a figure is taken.
 #
 # ## 6. The mistakes
 
