@@ -129,8 +129,8 @@ print(f"test                               {run.test_accuracy:.2%} of {run.final
 
 # %% [markdown]
 # Only the third line is of the same kind as the document's "test": training images, the network at rest. The last one
-# is what a reader of the document would have liked to know. Such a slip leaves no trace in a curve. What gives it away is
-# the count: always print of how many images a figure is taken.
+# is what a reader of the document would have liked to know. Such a slip leaves no trace in a curve. What gives it away
+# is the count: always print of how many images a figure is taken.
 #
 # ## 6. The mistakes
 
