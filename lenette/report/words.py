@@ -209,7 +209,8 @@ def changes(known: Facts) -> str:
             changed.append(f"{name} unused ({value(there)} there)")
         else:
             changed.append(f"{name} {value(here)} instead of {value(there)}")
-    return f"not the document's recipe: {', '.join(changed)}"
+    whose = "document's" if known["document"] else "shipped"
+    return f"not the {whose} recipe: {', '.join(changed)}"
 
 
 def milestones(known: Facts) -> str:

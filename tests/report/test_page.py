@@ -10,7 +10,7 @@ import pytest
 
 from lenette import report
 from lenette.evidence.sealed import open_test
-from lenette.report.words import percent
+from lenette.report.words import changes, percent
 from lenette.runs import SOURCE, Run
 from lenette.training import train
 
@@ -220,3 +220,8 @@ def test_write_puts_the_page_into_the_runs_folder(lenet: Run, tmp_path: Path) ->
     assert report.write(lenet) == lenet.folder / "report.html"
     elsewhere = report.write(lenet, tmp_path / "there" / "page.html")
     assert elsewhere.read_text(encoding="utf-8") == (lenet.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_our_own_recipes_have_no_document():
+    changed = {"differences": {"epochs": (1, 15)}, "document": ""}
+    assert changes(changed) == "not the shipped recipe: epochs 1 instead of 15"
