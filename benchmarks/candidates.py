@@ -22,6 +22,7 @@ from typing import Any
 from torch import nn
 
 from lenette import many, models
+from lenette.errors import LenetteError
 from lenette.models.layers import conv_bn_relu, sequential
 from lenette.recipes import Recipe
 
@@ -124,7 +125,10 @@ def main() -> None:
         words, changes = CANDIDATES[name]
         base = {**COMMON, "model": f"{Path(__file__).resolve()}:{name}", **changes}
         jobs = [(Recipe(**{"fold": fold, **base}), 0) for fold in range(options.folds)]
-        found = many.run(jobs, folder=options.data, store=options.store)
+        try:
+            found = many.run(jobs, folder=options.data, store=options.store)
+        except LenetteError as error:
+            raise SystemExit(str(error)) from error
         finals = [run.final for run in found]
         right = [100 * final["validation"]["accuracy"] for final in finals]
         print(
