@@ -174,13 +174,13 @@ def _changed(recipe: str, changes: tuple[str, ...]) -> Any:
 def _ask(estimate: Any, yes: bool) -> None:
     """Say how long it will take; before long work, ask."""
     from lenette.errors import RunError
-    from lenette.report.words import duration
+    from lenette.report.words import count, duration
 
     if not estimate.num_todo:
-        click.echo(f"all {estimate.num_jobs} runs are in the store", err=True)
+        click.echo(f"nothing to train: {count(estimate.num_jobs, 'run')} found", err=True)
         return
     found = estimate.num_jobs - estimate.num_todo
-    text = f"{estimate.num_todo} runs to train" + (f", {found} found" if found else "")
+    text = f"{count(estimate.num_todo, 'run')} to train" + (f", {found} found" if found else "")
     text += f": about {duration(estimate.seconds)} (from {estimate.basis})"
     click.echo(text, err=True)
     if estimate.seconds <= LONG_SECONDS or yes:

@@ -3,7 +3,7 @@
 from lenette.data.catalogue import DATASETS
 from lenette.data.dataset import Dataset
 from lenette.data.inventory import import_folder, list_datasets, verify
-from lenette.data.loading import load, parts
+from lenette.data.loading import load, parts, require_part
 from lenette.data.mirrors import fetch
 from lenette.data.places import find, user_folder
 from lenette.data.splits import validation
@@ -17,6 +17,7 @@ __all__ = [
     "list_datasets",
     "load",
     "parts",
+    "require_part",
     "user_folder",
     "validation",
     "verify",

@@ -22,8 +22,7 @@ def load(name: str | Path, part: str = "train", folder: str | Path | None = None
     the training images, for mean and standard deviation. Raises DataError where the set is unknown, missing, damaged,
     or not the published one.
     """
-    if part not in (known := parts(name)):
-        raise DataError(f"data set '{name}' has no part '{part}'{nearest(part, known)}: it has {', '.join(known)}")
+    require_part(name, part)
     if str(name) in DATASETS:
         entry = DATASETS[str(name)]
         return _load_optdigits(entry, part) if entry.name == "optdigits" else _load_published(entry, part, folder)
@@ -43,6 +42,12 @@ def parts(name: str | Path) -> tuple[str, ...]:
         known = ", ".join(DATASETS)
         raise DataError(f"unknown data set '{name}'{nearest(str(name), DATASETS)}: neither a folder nor one of {known}")
     return tuple(four_files()) if _holds_idx(path) else folders.parts(path)
+
+
+def require_part(name: str | Path, part: str) -> None:
+    """Raise DataError unless the data set is known and has a part of that name."""
+    if part not in (known := parts(name)):
+        raise DataError(f"data set '{name}' has no part '{part}'{nearest(part, known)}: it has {', '.join(known)}")
 
 
 def ways_out(entry: Entry) -> str:

@@ -120,10 +120,13 @@ def evaluate_part(
 
     Raises:
         SealedError: the part is sealed and `may_open` is false.
+        DataError: the data set is unknown, or has no such part.
     """
     recipe = run.recipe
     own = dataset is None or dataset == recipe.dataset
     part = part or ("test" if may_open or not own else run.part) or "train"
+    if not (own and part == "validation"):
+        data.require_part(dataset or recipe.dataset, part)
     folder = folder or run.about["data"]["folder"]
     if recipe.protocol == "sealed" and not (own and part in ("train", "validation")):
         if not may_open:

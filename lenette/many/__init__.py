@@ -98,17 +98,16 @@ def estimate(
     processes = number_of_processes(processes, threads, len(work.todo))
     costs = Costs()
     costs.learn_from_store(Path(store), work.about)
-    num_timed = 0
+    basis = "like runs in the store"
     load = workers.loading_once()
     with workers.threads_restored():
         for key, (recipe, seed) in work.todo.items():
             if not costs.knows(recipe):
                 ready = training.prepare(recipe, seed, folder, engine, device, threads, load)
                 costs.learn(key, recipe, timed(ready))
-                num_timed += 1
+                basis = "a few steps of each new recipe, timed now"
     seconds = [costs.of_run(recipe) for recipe, _ in work.todo.values()]
     whole = max(sum(seconds) / processes, max(seconds, default=0.0))
-    basis = f"a few steps of {num_timed} recipes, timed now" if num_timed else "like runs in the store"
     return Estimate(len(work.keys), len(work.todo), whole, basis)
 
 

@@ -34,7 +34,7 @@ def test_sweep_trains_a_grid_and_writes_its_page(base: list[str], tmp_path: Path
     assert "--store" not in page
 
     result = lenette(*words, "--json")
-    assert "all 8 runs are in the store" in result.stderr
+    assert "nothing to train: 8 runs found" in result.stderr
     assert len(json.loads(result.stdout)["summary"]) == 4
 
 

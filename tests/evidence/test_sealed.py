@@ -82,9 +82,10 @@ def test_no_figure_of_the_test_set_before_the_opening(run, monkeypatch):
     monkeypatch.setattr(data, "load", guarded)
     for part in (None, "train", "validation"):
         sealed.evaluate_part(run, part)
-    for part in ("test", "extra"):
-        with pytest.raises(SealedError, match=rf"sealed: its {part} images are opened once.*--open-test"):
-            sealed.evaluate_part(run, part)
+    with pytest.raises(SealedError, match=r"sealed: its test images are opened once.*--open-test"):
+        sealed.evaluate_part(run, "test")
+    with pytest.raises(DataError, match="no part 'tset'; did you mean 'test'"):
+        sealed.evaluate_part(run, "tset")
     with pytest.raises(SealedError, match="--open-test"):
         sealed.evaluate_part(run, None, dataset="optdigits")
     assert not (run.folder / sealed.RECORD).exists()

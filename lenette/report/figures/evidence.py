@@ -25,7 +25,9 @@ def seeds(proof: Proof) -> "Figure":
     )
     names = [str(run["seed"]) for run in ended]
     if summary["low"] is not None:
-        reach = [[100 * (summary["mean"] - summary["low"])], [100 * (summary["high"] - summary["mean"])]]
+        # Student's t knows no bounds; an accuracy ends at 0 and at 1.
+        low, high = max(summary["low"], 0), min(summary["high"], 1)
+        reach = [[100 * (summary["mean"] - low)], [100 * (high - summary["mean"])]]
         axes.errorbar(
             100 * summary["mean"], len(ended), xerr=reach, color=INK, marker="D", capsize=3, label="mean, 95 % interval"
         )
