@@ -78,14 +78,15 @@ def verify_lines(result: dict[str, Any]) -> list[str]:
     lines += [f"not checked: {what}" for what in result["unchecked"]]
     lines += [f"rests on the record alone: {what}" for what in result["on_record"]]
     if again := result["retrained"]:
-        if again["same_build"]:
+        if again["same_build"] or (again["same_weights"] and again["same_curve"]):
             same = [f"{'the same' if again[f'same_{name}'] else 'another'} {name}" for name in ("weights", "curve")]
-            lines.append(f"seed {again['seed']}, trained again: {same[0]} and {same[1]}, bit by bit")
+            by = "" if again["same_build"] else " by another build of the engine"
+            lines.append(f"seed {again['seed']}, trained again{by}: {same[0]} and {same[1]}, bit by bit")
         else:
             here = "" if again["accuracy"] is None else f": here {percent(again['accuracy'])}"
             lines.append(
-                f"seed {again['seed']}, trained again, but by another build of the engine, so that bits can't be "
-                f"compared{here}, recorded {percent(again['recorded'])}"
+                f"seed {again['seed']}, trained again, but by another build of the engine, whose bits differ"
+                f"{here}, recorded {percent(again['recorded'])}"
             )
     if result["refused"]:
         return [*lines, f"{result['proof']} is REFUSED"]
