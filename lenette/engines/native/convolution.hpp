@@ -6,15 +6,18 @@
 
 namespace lenette {
 
-template <int CI, int H, int W, int CO, int KH, int KW, int STRIDE, int PH, int PW, bool BIAS>
+template <int CI, int H, int W, int CO, int KH, int KW, int STRIDE, int PH, int PW, int DILATION, int GROUPS, bool BIAS>
 class Convolution : public Operation {
-    static constexpr int OH = (H + 2 * PH - KH) / STRIDE + 1, OW = (W + 2 * PW - KW) / STRIDE + 1;
+    // What a kernel spans: its taps are DILATION pixels apart.
+    static constexpr int SH = (KH - 1) * DILATION + 1, SW = (KW - 1) * DILATION + 1;
+    static constexpr int OH = (H + 2 * PH - SH) / STRIDE + 1, OW = (W + 2 * PW - SW) / STRIDE + 1;
     static constexpr int kTaps = KH * KW;
+    static constexpr int GI = CI / GROUPS, GO = CO / GROUPS;  // channels of a group
     // The padded input; and the output's gradient, spread by the stride and padded, so that the input's gradient is
     // a plain convolution of it with the flipped kernels.
-    static constexpr int XH = H + 2 * PH, XW = W + 2 * PW, DH = H + KH - 1, DW = W + KW - 1;
+    static constexpr int XH = H + 2 * PH, XW = W + 2 * PW, DH = H + SH - 1, DW = W + SW - 1;
     static constexpr int kXRow = CI * XW, kDRow = CO * DW;
-    static constexpr int kTop = KH - 1 - PH, kLeft = KW - 1 - PW;
+    static constexpr int kTop = SH - 1 - PH, kLeft = SW - 1 - PW;
     static_assert(kTop >= 0 && kLeft >= 0);
     // Few channels with many pixels, or many channels with few, whichever the registers hold.
     static constexpr int kChannelTile = kAccumulators / 5;
@@ -23,8 +26,8 @@ class Convolution : public Operation {
         const int tiles = (channels + kChannelTile) / (kChannelTile + 1);
         return (channels + tiles - 1) / tiles;
     }
-    static constexpr int kForwardChannels = tile_channels(CO), kBackwardChannels = tile_channels(CI);
-    static constexpr int kWeightRows = at_least_one(kAccumulators / (at_most(CO, kWeightChannelTile) * KW));
+    static constexpr int kForwardChannels = tile_channels(GO), kBackwardChannels = tile_channels(GI);
+    static constexpr int kWeightRows = at_least_one(kAccumulators / (at_most(GO, kWeightChannelTile) * KW));
     // Lines of pixels whose input and gradient stay in the first caches while all weights pass over them.
     static constexpr int kLines = at_most(OH, at_least_one(96 / OW));
 
@@ -35,29 +38,32 @@ public:
         size.input = std::max(size.input, size_t(CI) * XH * XW);
         size.gradient = std::max(size.gradient, size_t(CO) * DH * DW);
         size.row = std::max(size.row, size_t(CI) * W);
-        forward_weights.resize(size_t(CO) * CI * kTaps);
-        backward_weights.resize(size_t(CO) * CI * kTaps);
+        forward_weights.resize(size_t(CO) * GI * kTaps);
+        backward_weights.resize(size_t(CO) * GI * kTaps);
     }
 
     // Lay the weights out in the order in which the tiles read them.
     void pack(int part, int parts) override {
         const Scalar* w = memory->parameters + weight;
-        for_tiles<CO, kForwardChannels>([&](auto tile, int start) {
-            if (start / kForwardChannels % parts != part) return;
-            Scalar* to = &forward_weights[size_t(start) * CI * kTaps];
-            for (int ci = 0; ci < CI; ++ci)
-                for (int tap = 0; tap < kTaps; ++tap)
-                    for (int co = 0; co < tile; ++co) *to++ = w[((start + co) * CI + ci) * kTaps + tap];
-        });
-        if (first) return;
-        for_tiles<CI, kBackwardChannels>([&](auto tile, int start) {
-            if (start / kBackwardChannels % parts != part) return;
-            Scalar* to = &backward_weights[size_t(start) * CO * kTaps];
-            for (int co = 0; co < CO; ++co)
-                for (int tap = 0; tap < kTaps; ++tap)
-                    for (int ci = 0; ci < tile; ++ci)
-                        *to++ = w[(co * CI + start + ci) * kTaps + kTaps - 1 - tap];
-        });
+        for (int group = 0; group < GROUPS; ++group) {
+            for_tiles<GO, kForwardChannels>([&](auto tile, int start) {
+                if ((group + start / kForwardChannels) % parts != part) return;
+                const int out = group * GO + start;
+                Scalar* to = &forward_weights[size_t(out) * GI * kTaps];
+                for (int ci = 0; ci < GI; ++ci)
+                    for (int tap = 0; tap < kTaps; ++tap)
+                        for (int co = 0; co < tile; ++co) *to++ = w[((out + co) * GI + ci) * kTaps + tap];
+            });
+            if (first) continue;
+            for_tiles<GI, kBackwardChannels>([&](auto tile, int start) {
+                if ((group + start / kBackwardChannels) % parts != part) return;
+                Scalar* to = &backward_weights[size_t(group * GI + start) * GO * kTaps];
+                for (int co = 0; co < GO; ++co)
+                    for (int tap = 0; tap < kTaps; ++tap)
+                        for (int ci = 0; ci < tile; ++ci)
+                            *to++ = w[((group * GO + co) * GI + start + ci) * kTaps + kTaps - 1 - tap];
+            });
+        }
     }
 
     void forward(Scratch& scratch) override {
@@ -65,8 +71,8 @@ public:
         Vector* y = tail->output(scratch.block);
         int rows_read = 0;
         for (int h = 0; h < OH; ++h) {
-            read_input(scratch, rows_read, h * STRIDE + KH);
-            convolve<CI, CO, kForwardChannels, OW, STRIDE>(x + h * STRIDE * kXRow, XW, forward_weights.data(),
+            read_input(scratch, rows_read, h * STRIDE + SH);
+            convolve<GI, GO, kForwardChannels, OW, STRIDE>(x + h * STRIDE * kXRow, XW, forward_weights.data(),
                                                            BIAS ? memory->parameters + bias : nullptr, y + h * CO * OW);
             tail->observe_row(scratch.block, h);
         }
@@ -75,7 +81,7 @@ public:
     void backward(Scratch& scratch) override {
         Scalar* gradients = memory->gradients + scratch.chunk * memory->num_parameters;
         if (scratch.first_of_chunk) {
-            std::fill_n(gradients + weight, size_t(CO) * CI * kTaps, Scalar(0));
+            std::fill_n(gradients + weight, size_t(CO) * GI * kTaps, Scalar(0));
             if (BIAS) std::fill_n(gradients + bias, CO, Scalar(0));
         }
         Vector* d = scratch.gradient.get();
@@ -88,12 +94,12 @@ public:
             const int lines = at_most(kLines, OH - h);
             for (int i = h; i < h + lines; ++i)
                 tail->read_output_gradient_row(scratch.block, i, d + (kTop + i * STRIDE) * kDRow + kLeft, STRIDE, DW);
-            read_input(scratch, rows_read, (h + lines - 1) * STRIDE + KH);
+            read_input(scratch, rows_read, (h + lines - 1) * STRIDE + SH);
             add_weight_gradient(scratch.input.get(), d, gradients, h, lines);
             if (first) continue;
             const int ready = h + lines == OH ? H : at_most(H, (h + lines - 1) * STRIDE - PH + 1);
             for (; rows_written < ready; ++rows_written) {
-                convolve<CO, CI, kBackwardChannels, W, 1>(d + rows_written * kDRow, DW, backward_weights.data(), nullptr,
+                convolve<GO, GI, kBackwardChannels, W, 1>(d + rows_written * kDRow, DW, backward_weights.data(), nullptr,
                                                           scratch.row.get());
                 source->write_gradient_row(scratch.block, rows_written, scratch.row.get(), W);
             }
@@ -127,34 +133,39 @@ private:
         std::fill_n(d + (kTop + OH) * kDRow, (DH - kTop - OH) * kDRow, Vector{});
     }
 
-    // One row of output, WIDTH pixels of OUT channels.
+    // One row of output, WIDTH pixels; each group's OUT channels see IN channels of their own.
     template <int IN, int OUT, int CHANNELS, int WIDTH, int STEP>
     static void convolve(const Vector* x, long x_width, const Scalar* w, const Scalar* b, Vector* y) {
-        for_tiles<WIDTH, kAccumulators / CHANNELS>([&](auto pixels, int column) {
-            for_tiles<OUT, CHANNELS>([&](auto channels, int channel) {
-                output_tile<KH, KW, STEP, channels, pixels>(x + column * STEP, x_width, IN * x_width, IN,
-                                                            w + size_t(channel) * IN * kTaps, b ? b + channel : nullptr,
-                                                            y + channel * WIDTH + column, WIDTH);
+        for (int group = 0; group < GROUPS; ++group) {
+            for_tiles<WIDTH, kAccumulators / CHANNELS>([&](auto pixels, int column) {
+                for_tiles<OUT, CHANNELS>([&](auto channels, int start) {
+                    const int channel = group * OUT + start;
+                    output_tile<KH, KW, STEP, DILATION, channels, pixels>(
+                        x + group * IN * x_width + column * STEP, x_width, DILATION * GROUPS * IN * x_width, IN,
+                        w + size_t(channel) * IN * kTaps, b ? b + channel : nullptr, y + channel * WIDTH + column, WIDTH);
+                });
             });
-        });
+        }
     }
 
     // A block of the gradient's channels stays in the second cache while all of the input passes over it.
     void add_weight_gradient(const Vector* x, const Vector* d, Scalar* gradients, int h, int lines) {
-        for_tiles<CO, 32>([&](auto channels_of_block, int block) {
-            for_tiles<CI * KH, kWeightRows>([&](auto rows, int row) {
-                const Vector* starts[rows];
-                for (int i = 0; i < rows; ++i)
-                    starts[i] = x + ((row + i) % KH + h * STRIDE) * kXRow + (row + i) / KH * XW;
-                for_tiles<channels_of_block, kWeightChannelTile>([&](auto channels, int tile) {
-                    const int channel = block + tile;
-                    weight_tile<rows, KW, channels>(starts, STRIDE * kXRow, STRIDE,
-                                                    d + (kTop + h * STRIDE) * kDRow + channel * DW + kLeft, DW,
-                                                    STRIDE * kDRow, STRIDE, lines, OW,
-                                                    gradients + weight + (channel * CI * KH + row) * KW, CI * kTaps);
+        for (int group = 0; group < GROUPS; ++group) {
+            for_tiles<GO, 32>([&](auto channels_of_block, int block) {
+                for_tiles<GI * KH, kWeightRows>([&](auto rows, int row) {
+                    const Vector* starts[rows];
+                    for (int i = 0; i < rows; ++i)
+                        starts[i] = x + ((row + i) % KH * DILATION + h * STRIDE) * kXRow + (group * GI + (row + i) / KH) * XW;
+                    for_tiles<channels_of_block, kWeightChannelTile>([&](auto channels, int tile) {
+                        const int channel = group * GO + block + tile;
+                        weight_tile<rows, KW, DILATION, channels>(starts, STRIDE * kXRow, STRIDE,
+                                                        d + (kTop + h * STRIDE) * kDRow + channel * DW + kLeft, DW,
+                                                        STRIDE * kDRow, STRIDE, lines, OW,
+                                                        gradients + weight + (channel * GI * KH + row) * KW, GI * kTaps);
+                    });
                 });
             });
-        });
+        }
     }
 
     void add_bias_gradient(const Vector* d, Scalar* gradients) {

@@ -52,8 +52,10 @@ def _operation(stage: Stage, shape: Shape, offsets: dict[str, int]) -> tuple[str
             _require(stage.name, shape[0], layer.in_channels)
             (kh, kw), stride = pair(layer.kernel_size), layer.stride[0]
             ph, pw = pair(layer.padding)
-            out = (layer.out_channels, (shape[1] + 2 * ph - kh) // stride + 1, (shape[2] + 2 * pw - kw) // stride + 1)
-            numbers = (*shape, layer.out_channels, kh, kw, stride, ph, pw)
+            spans = [(k - 1) * layer.dilation[0] + 1 for k in (kh, kw)]
+            height, width = (s + 2 * p - k for s, p, k in zip(shape[1:], (ph, pw), spans, strict=True))
+            out = (layer.out_channels, height // stride + 1, width // stride + 1)
+            numbers = (*shape, layer.out_channels, kh, kw, stride, ph, pw, layer.dilation[0], layer.groups)
             code = f"Convolution<{_list(numbers)}, {_bool(layer.bias is not None)}>>({where})"
         case nn.Linear():
             _require(stage.name, prod(shape), layer.in_features)

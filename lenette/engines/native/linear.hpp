@@ -97,7 +97,7 @@ private:
     template <int FROM, int TO>
     static void multiply(const Vector* from, const Scalar* w, const Scalar* b, Vector* to) {
         for_tiles<TO, kAccumulators>([&](auto tile, int start) {
-            output_tile<1, 1, 1, tile, 1>(from, 1, 0, FROM, w + size_t(start) * FROM, b ? b + start : nullptr,
+            output_tile<1, 1, 1, 1, tile, 1>(from, 1, 0, FROM, w + size_t(start) * FROM, b ? b + start : nullptr,
                                           to + start, 1);
         });
     }

@@ -158,12 +158,13 @@ def _odd_options(layer: nn.Module) -> list[str]:
     match layer:
         case nn.Conv2d():
             odd = {
-                "groups": layer.groups != 1,
-                "dilation": layer.dilation != (1, 1),
+                "dilation": layer.dilation[0] != layer.dilation[1],
                 "stride": layer.stride[0] != layer.stride[1],
                 "padding_mode": layer.padding_mode != "zeros",
                 "padding": isinstance(layer.padding, str)
-                or any(p >= k for p, k in zip(layer.padding, layer.kernel_size, strict=True)),
+                or any(
+                    p > (k - 1) * d for p, k, d in zip(layer.padding, layer.kernel_size, layer.dilation, strict=True)
+                ),
             }
         case nn.BatchNorm2d() | nn.BatchNorm1d():
             odd = {"momentum": layer.momentum is None, "track_running_stats": not layer.track_running_stats}

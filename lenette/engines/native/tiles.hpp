@@ -9,7 +9,7 @@ namespace lenette {
 
 // CO output channels by PX neighbouring pixels: y[co][px] = bias[co] + sum over ci, kh, kw of w * x.
 // x: the window's first pixel; w: packed [ci][kh][kw][CO]; each weight is broadcast to all lanes.
-template <int KH, int KW, int STRIDE, int CO, int PX>
+template <int KH, int KW, int STRIDE, int DILATION, int CO, int PX>
 __attribute__((noinline)) void output_tile(const Vector* __restrict x, long x_plane, long x_row, int in_channels,
                                            const Scalar* __restrict w, const Scalar* bias, Vector* __restrict y,
                                            long y_plane) {
@@ -28,7 +28,7 @@ __attribute__((noinline)) void output_tile(const Vector* __restrict x, long x_pl
                 LENETTE_UNROLL
                 for (int px = 0; px < PX; ++px) {
                     LENETTE_UNROLL
-                    for (int co = 0; co < CO; ++co) sum[co][px] += w[co] * x[kh * x_row + kw + px * STRIDE];
+                    for (int co = 0; co < CO; ++co) sum[co][px] += w[co] * x[kh * x_row + kw * DILATION + px * STRIDE];
                 }
             }
         }
@@ -42,7 +42,7 @@ __attribute__((noinline)) void output_tile(const Vector* __restrict x, long x_pl
 
 // CO output channels by ROWS rows of kernels (a row: one input channel and one kh) by KW taps:
 // gradient[co][row][kw] += sum over pixels and lanes of dy[co] * x[row][pixel + kw].
-template <int ROWS, int KW, int CO>
+template <int ROWS, int KW, int DILATION, int CO>
 __attribute__((noinline)) void weight_tile(const Vector* const* rows, long x_line, long x_step,
                                            const Vector* __restrict dy, long dy_plane, long dy_line, long dy_step,
                                            int lines, int pixels, Scalar* __restrict gradient, long co_stride) {
@@ -67,7 +67,7 @@ __attribute__((noinline)) void weight_tile(const Vector* const* rows, long x_lin
             for (int row = 0; row < ROWS; ++row) {
                 LENETTE_UNROLL
                 for (int kw = 0; kw < KW; ++kw) {
-                    const Vector v = x[row][pixel * x_step + kw];
+                    const Vector v = x[row][pixel * x_step + kw * DILATION];
                     LENETTE_UNROLL
                     for (int co = 0; co < CO; ++co) sum[co][row][kw] += v * d[co];
                 }

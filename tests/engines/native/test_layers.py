@@ -56,7 +56,10 @@ def networks(draw):
         kernel = tuple(draw(st.integers(1, min(4, side))) for side in shape[1:])
         padding = tuple(draw(st.integers(0, side - 1)) for side in kernel)
         width, stride, bias = draw(st.integers(1, 11)), draw(st.integers(1, 2)), draw(st.booleans())
-        add(nn.Conv2d(shape[0], width, kernel, stride, padding, bias=bias))
+        fits_twice = all(2 * k - 1 <= side for k, side in zip(kernel, shape[1:], strict=True))
+        dilation = draw(st.integers(1, 2 if fits_twice else 1))
+        groups = draw(st.sampled_from([n for n in range(1, shape[0] + 1) if shape[0] % n == 0]))
+        add(nn.Conv2d(shape[0], width * groups, kernel, stride, padding, dilation, groups, bias=bias))
         for kind in draw(st.permutations(["norm", "activation", "dropout", "pool", "dropout"]))[
             : draw(st.integers(0, 5))
         ]:

@@ -26,8 +26,7 @@ def frozen():
     ("layer", "named"),
     [
         (nn.Tanh(), r"'strange' \(Tanh\)"),
-        (nn.Conv2d(2, 2, 3, groups=2), "groups = 2"),
-        (nn.Conv2d(2, 2, 3, dilation=2), "dilation"),
+        (nn.Conv2d(2, 2, 3, dilation=(1, 2)), "dilation"),
         (nn.Conv2d(2, 2, 3, stride=(1, 2)), "stride"),
         (nn.Conv2d(2, 2, 3, padding=3), "padding"),
         (nn.Conv2d(2, 2, 3, padding="same"), "padding = 'same'"),
