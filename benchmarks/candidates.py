@@ -7,8 +7,10 @@ accuracy on the sixths left out, after the last epoch. The test images are not o
 docs/LOG.md says what was learned.
 
 A network is written as a row of words: `8` is a 3x3 convolution to 8 channels with batch-norm and ReLU, `8p` one that
-pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `m` halves the image by max-pool. At the end `gap` averages, before a linear
-layer, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a linear layer on the whole map.
+pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `d` is a bare depthwise 3x3 convolution, `dp` one that pads by 1, `d5` one of
+5x5, `dn` one with batch-norm, `dr` one with batch-norm and ReLU; `m` halves the image by max-pool. At the end `gap`
+averages, before a linear layer, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a linear
+layer on the whole map.
 """
 
 import argparse
@@ -42,8 +44,12 @@ COMMON: dict[str, Any] = {
 
 BASE8 = "8 12 m 12 14 m 14p 14p gap"
 BASE10 = "8 14 m 14 16 m 16p 16p gap"
+SEPARABLE8 = "16 d 32k1 m d 32k1 d 32k1 dp 32k1 d 32k1 d 28k1 last"
+SEPARABLE10 = "16 d 37k1 m d 37k1 d 37k1 dp 37k1 d 37k1 d 32k1 last"
+SEPARABLE20 = "24 d 52k1 m d 54k1 d 54k1 dp 54k1 d 54k1 d 48k1 last"
 SINGLE20 = "8 16 m 16 24 24p 24 last"
 EMA = {"ema_decay": 0.999}
+STRONG = {"rotation": 15.0, "translation": 2.5, "scale": 0.15, "shear": 0.15}
 
 CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
     # under 8,000 parameters: the recipe
@@ -71,18 +77,35 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
     "flat8_late": ("8 12 m 12 12 m 16p 12 flat", {}),
     "double8": ("8 12 m 12 14 m 15p 15p gap", EMA),
     "single8": ("8 12 m 12 14 15p 15 last", EMA),
+    # depthwise separable convolutions
+    "separable8": (SEPARABLE8, EMA),
+    "separable8_norm": ("16 dn 32k1 m dn 32k1 dn 32k1 dpn 32k1 dn 30k1 dn 24k1 last", EMA),
+    "separable8_relu": ("16 dr 32k1 m dr 32k1 dr 32k1 dpr 32k1 dr 30k1 dr 24k1 last", EMA),
+    "separable8_large": ("16 d5 24k1 m d5p 32k1 d5p 32k1 d5 32k1 dp 32k1 last", EMA),
+    "separable8_early": ("12 20 m d 32k1 d 32k1 dp 32k1 d 32k1 last", EMA),
+    "separable8_wide": ("16 d 24k1 m d 40k1 d 40k1 dp 40k1 d 28k1 last", EMA),
+    "separable8_late": ("16 d 24k1 d 28k1 m d 28k1 d 28k1 dp 28k1 d 28k1 dp 28k1 last", EMA),
+    "separable8_padded": ("16 d 32k1 m d 32k1 d 32k1 dp 32k1 dp 32k1 d 28k1 last", EMA),
+    "separable8_fast": (SEPARABLE8, {**EMA, "lr": 0.2}),
+    "separable8_slow": (SEPARABLE8, {**EMA, "lr": 0.05}),
+    "separable8_decay": (SEPARABLE8, {**EMA, "weight_decay": 1e-4}),
+    "separable8_slow_decay": (SEPARABLE8, {**EMA, "lr": 0.05, "weight_decay": 1e-4}),
     # under 10,000
     "base10": (BASE10, EMA),
     "base10_decay": (BASE10, {**EMA, "weight_decay": 6e-4}),
     "single10": ("8 14 m 14 16 16p 16 last", EMA),
+    "separable10": (SEPARABLE10, EMA),
+    "separable10_slow": ("16 d 36k1 m d 36k1 d 36k1 dp 36k1 d 36k1 d 32k1 last", {**EMA, "lr": 0.05}),
+    "separable10_deep": ("16 d 32k1 m d 32k1 d 32k1 dp 32k1 dp 32k1 d 32k1 d 32k1 last", EMA),
     # under 20,000
     "base20": ("12 18 m 18 22 m 24p 24p gap", {**EMA, "epochs": 20}),
     "late20": ("8 16 m 16 20 20 20 22 gap", {**EMA, "epochs": 20}),
     "single20": (SINGLE20, {**EMA, "epochs": 20}),
-    "strong20": (
-        SINGLE20,
-        {**EMA, "epochs": 20, "rotation": 15.0, "translation": 2.5, "scale": 0.15, "shear": 0.15},
-    ),
+    "separable20": (SEPARABLE20, {**EMA, "epochs": 20}),
+    "separable20_slow": (SEPARABLE20, {**EMA, "epochs": 20, "lr": 0.05}),
+    "strong20": (SINGLE20, {**EMA, **STRONG, "epochs": 20}),
+    "separable20_deep": ("24 d 48k1 m d 48k1 d 48k1 dp 48k1 dp 48k1 d 48k1 d 48k1 last", {**EMA, "epochs": 20}),
+    "separable20_strong": (SEPARABLE20, {**EMA, **STRONG, "epochs": 20}),
 }
 
 
@@ -95,6 +118,13 @@ def network(words: str, num_classes: int = 10, in_channels: int = 1, image_size:
             kernel, padding = int(match[2] or 3), 1 if match[3] else 0
             layers += conv_bn_relu(channels, int(match[1]), kernel, padding=padding)
             channels, size = int(match[1]), size + 2 * padding - kernel + 1
+        elif match := re.fullmatch(r"d(\d?)(p?)([nr]?)", word):
+            kernel = int(match[1] or 3)
+            padding = kernel // 2 if match[2] else 0
+            layers.append(nn.Conv2d(channels, channels, kernel, padding=padding, groups=channels, bias=False))
+            layers += [nn.BatchNorm2d(channels)] if match[3] else []
+            layers += [nn.ReLU()] if match[3] == "r" else []
+            size += 2 * padding - kernel + 1
         elif word == "m":
             layers.append(nn.MaxPool2d(2))
             size //= 2

@@ -26,7 +26,7 @@ def test_is_within_its_budget(name):
 
 @pytest.mark.parametrize("size", [8, 10, 20])
 def test_the_chosen_one_is_shipped(size):
-    words, changes = CANDIDATES[f"single{size}"]
+    words, changes = CANDIDATES[f"separable{size}"]
     shipped = recipes.load(f"under_{size}k")
     assert str(network(words)) == str(build(shipped.model))
     assert not Recipe(**{**COMMON, **changes, "model": shipped.model}).differences(shipped)

@@ -41,6 +41,16 @@ def conv_bn_relu(
     )
 
 
+def separable_bn_relu(in_channels: int, out_channels: int, padding: int = 0) -> tuple[nn.Module, ...]:
+    """Return a depthwise separable 3x3 convolution, its batch-norm and its ReLU.
+
+    A 3x3 filter for each channel, then a 1x1 convolution that mixes them, with nothing between the two (as in Xception,
+    arXiv:1610.02357): 9 + out_channels weights a channel instead of 9 * out_channels.
+    """
+    depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=padding, groups=in_channels, bias=False)
+    return depthwise, *conv_bn_relu(in_channels, out_channels, 1)
+
+
 def require_image(model: str, image_size: int, smallest: int) -> None:
     """Raise ModelError if images of `image_size` pixels are too small for the network; name the smallest that fits."""
     if image_size < smallest:

@@ -16,9 +16,11 @@ COUNTS = {  # as the documents state them; for document A, which states none, an
     "ladder_12k": 12_704,
     "ladder_7k": 7_596,
     "deep_19k": 19_865,
-    "under_8k": 9 * (1 * 8 + 8 * 12 + 12 * 12 + 12 * 14 + 14 * 15 + 15 * 15) + 2 * (8 + 12 + 12 + 14 + 15 + 15) + 150,
-    "under_10k": 9 * (1 * 8 + 8 * 14 + 14 * 14 + 14 * 16 + 2 * 16 * 16) + 2 * (8 + 14 + 14 + 3 * 16) + 160,
-    "under_20k": 9 * (1 * 8 + 8 * 16 + 16 * 16 + 16 * 24 + 2 * 24 * 24) + 2 * (8 + 2 * 16 + 3 * 24) + 240,
+    "under_8k": (9 + 2) * 16 + (9 + 32) * 16 + 2 * 32 + 4 * (9 + 32 + 2) * 32 + (9 + 28) * 32 + 2 * 28 + 10 * 28,
+    "under_10k": (9 + 2) * 16 + (9 + 37) * 16 + 2 * 37 + 4 * (9 + 37 + 2) * 37 + (9 + 32) * 37 + 2 * 32 + 10 * 32,
+    "under_20k": (9 + 2) * 24
+    + ((9 + 52) * 24 + 2 * 52 + (9 + 54) * 52 + 2 * 54)
+    + (3 * (9 + 54 + 2) * 54 + (9 + 48) * 54 + 2 * 48 + 10 * 48),
 }
 PLAIN = (
     nn.Conv2d,
@@ -40,9 +42,9 @@ SMALLEST = {
     "ladder_12k": 24,
     "ladder_7k": 20,
     "deep_19k": 28,
-    "under_8k": 18,
-    "under_10k": 18,
-    "under_20k": 18,
+    "under_8k": 22,
+    "under_10k": 22,
+    "under_20k": 22,
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -141,6 +143,10 @@ def _names(convs, bns=0, fcs=0, biases=True):
     return keys
 
 
+SEPARABLE = ["conv1.weight", *(f"bn1.{slot}" for slot in CONV_BN)]
+for _i in range(1, 7):
+    SEPARABLE += [f"conv{2 * _i}.weight", f"conv{2 * _i + 1}.weight", *(f"bn{_i + 1}.{slot}" for slot in CONV_BN)]
+SEPARABLE += ["conv14.weight"]
 STATE = {
     "sigmoid_mlp": _names(0, fcs=2),
     "lenet5": _names(2, fcs=3),
@@ -150,9 +156,9 @@ STATE = {
     "ladder_12k": _names(10, bns=7, biases=False),
     "ladder_7k": _names(10, bns=9, biases=False),
     "deep_19k": _names(8, bns=7),
-    "under_8k": _names(7, bns=6, biases=False),
-    "under_10k": _names(7, bns=6, biases=False),
-    "under_20k": _names(7, bns=6, biases=False),
+    "under_8k": SEPARABLE,
+    "under_10k": SEPARABLE,
+    "under_20k": SEPARABLE,
 }
 
 
