@@ -7,10 +7,10 @@ accuracy on the sixths left out, after the last epoch. The test images are not o
 docs/LOG.md says what was learned.
 
 A network is written as a row of words: `8` is a 3x3 convolution to 8 channels with batch-norm and ReLU, `8p` one that
-pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `d` is a bare depthwise 3x3 convolution, `dp` one that pads by 1, `d5` one of
-5x5, `dn` one with batch-norm, `dr` one with batch-norm and ReLU; `m` halves the image by max-pool. At the end `gap`
-averages, before a linear layer, `last` is a bare 1x1 convolution to the classes and then the average, `flat` a linear
-layer on the whole map.
+pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `d` is a bare depthwise 3x3 convolution, `d5` one of 5x5, `dp` and `d5p`
+pad so that the image keeps its size, `dn` has batch-norm, `dr` batch-norm and ReLU; `m` halves the image by max-pool.
+At the end `gap` averages, before a linear layer, `last` is a bare 1x1 convolution to the classes and then the average,
+`flat` a linear layer on the whole map.
 """
 
 import argparse
@@ -44,10 +44,10 @@ COMMON: dict[str, Any] = {
 
 BASE8 = "8 12 m 12 14 m 14p 14p gap"
 BASE10 = "8 14 m 14 16 m 16p 16p gap"
+SINGLE20 = "8 16 m 16 24 24p 24 last"
 SEPARABLE8 = "16 d 32k1 m d 32k1 d 32k1 dp 32k1 d 32k1 d 28k1 last"
 SEPARABLE10 = "16 d 37k1 m d 37k1 d 37k1 dp 37k1 d 37k1 d 32k1 last"
 SEPARABLE20 = "24 d 52k1 m d 54k1 d 54k1 dp 54k1 d 54k1 d 48k1 last"
-SINGLE20 = "8 16 m 16 24 24p 24 last"
 EMA = {"ema_decay": 0.999}
 STRONG = {"rotation": 15.0, "translation": 2.5, "scale": 0.15, "shear": 0.15}
 
@@ -101,9 +101,9 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
     "base20": ("12 18 m 18 22 m 24p 24p gap", {**EMA, "epochs": 20}),
     "late20": ("8 16 m 16 20 20 20 22 gap", {**EMA, "epochs": 20}),
     "single20": (SINGLE20, {**EMA, "epochs": 20}),
+    "strong20": (SINGLE20, {**EMA, **STRONG, "epochs": 20}),
     "separable20": (SEPARABLE20, {**EMA, "epochs": 20}),
     "separable20_slow": (SEPARABLE20, {**EMA, "epochs": 20, "lr": 0.05}),
-    "strong20": (SINGLE20, {**EMA, **STRONG, "epochs": 20}),
     "separable20_deep": ("24 d 48k1 m d 48k1 d 48k1 dp 48k1 dp 48k1 d 48k1 d 48k1 last", {**EMA, "epochs": 20}),
     "separable20_strong": (SEPARABLE20, {**EMA, **STRONG, "epochs": 20}),
 }

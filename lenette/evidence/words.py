@@ -25,11 +25,17 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.3f}"
 
 
+def within_bounds(low: float, high: float) -> tuple[float, float]:
+    """Return an interval of accuracies cut off at 0 and 1, which Student's t doesn't know."""
+    return max(low, 0), min(high, 1)
+
+
 def interval(low: float | None, high: float | None, digits: int = 3) -> str:
-    """Return an interval of accuracies in per cent; Student's t knows no bounds, an accuracy ends at 0 and at 100."""
+    """Return an interval of accuracies in per cent, within 0 and 100."""
     if low is None or high is None:
         return "no interval"
-    return f"{100 * max(low, 0):.{digits}f} to {100 * min(high, 1):.{digits}f} %"
+    low, high = within_bounds(low, high)
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
 
 
 def proof_lines(proof: Proof) -> list[str]:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from lenette.evidence.schema import Proof
+from lenette.evidence.words import within_bounds
 from lenette.report.style import BLUE, GREY, INK, VERMILLION, new, styled
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def seeds(proof: Proof) -> "Figure":
     )
     names = [str(run["seed"]) for run in ended]
     if summary["low"] is not None:
-        # Student's t knows no bounds; an accuracy ends at 0 and at 1.
-        low, high = max(summary["low"], 0), min(summary["high"], 1)
+        low, high = within_bounds(summary["low"], summary["high"])
         reach = [[100 * (summary["mean"] - low)], [100 * (high - summary["mean"])]]
         axes.errorbar(
             100 * summary["mean"], len(ended), xerr=reach, color=INK, marker="D", capsize=3, label="mean, 95 % interval"
