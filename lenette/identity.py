@@ -1,0 +1,87 @@
+"""What makes two runs the same: the question that a run answers, and the build that answered it.
+
+docs/IDENTITY.md states the rule in full. A file's bytes are never hashed for it, save those of a user's own network: what
+changes numbers carries a version, which a test forces one to raise (tests/test_identity.py).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import torch
+from torch import nn
+
+from lenette import augment, plan, schedules
+from lenette.models.structure import structure
+from lenette.recipes import FIELDS_VERSION, Recipe
+from lenette.records import Digest, Record
+
+Build = dict[str, str | int]  # the engine's name and all else that decides the bits it gives for a question
+
+
+class NetworkIdentity(Record, frozen=True):
+    """A network before its first step: digests of its structure as traced, of its own source ("" for a shipped one),
+    and of its initial weights."""
+
+    structure: Digest
+    source: str
+    initial: Digest
+
+
+class Question(Record, frozen=True):
+    """What a run is asked: these fields decide what it is, and the build how its sums are rounded.
+
+    `recipe` holds the fields that change numbers and are not at their default; `versions` those of the fields' meaning
+    and of the code that turns them into numbers; `data` the digests of the training images and of those evaluated
+    every epoch ("" for none).
+    """
+
+    versions: dict[str, int]
+    recipe: dict[str, Any]
+    network: NetworkIdentity
+    seed: int
+    data: list[str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the question."""
+        return sha256(self)
+
+
+def question(recipe: Recipe, network: nn.Module, source: str, seed: int, data: Sequence[str]) -> Question:
+    """Return the question that a run of this recipe, network, seed and data answers.
+
+    Args:
+        network: with its initial weights.
+        source: digest of the user's own source, or "".
+        data: digests of the training images and of the evaluated ones, or "".
+    """
+    asked = recipe.numbers()
+    if recipe.max_seconds:
+        asked["max_seconds"] = recipe.max_seconds
+    versions = {"fields": FIELDS_VERSION, "plan": plan.VERSION, "schedules": schedules.VERSION}
+    if augment.is_on(recipe):
+        versions["augment"] = augment.VERSION
+    identity = NetworkIdentity(structure=structure(network), source=source, initial=weights(network.state_dict()))
+    return Question(versions=versions, recipe=asked, network=identity, seed=seed, data=list(data))
+
+
+def key(question: Question, build: Build) -> str:
+    """Return the key of a run, a digest (hex): the same question answered by the same build is the same run."""
+    return sha256([question, build])
+
+
+def weights(state: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 (hex) of the tensors' names, types, shapes and bytes, in the order of the names."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        found.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def sha256(value: Any) -> str:
+    """Return the SHA-256 (hex) of a record or plain values, as JSON with its keys in order."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
