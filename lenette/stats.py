@@ -12,6 +12,14 @@ from lenette.errors import LenetteError
 # Values that differ by less than this, relative to the largest of them, are the same number after rounding.
 ROUNDING = 1e-12
 
+# A seed collapsed that lies so far below the median of its kind: as a fraction, and in robust deviations.
+COLLAPSE = 0.01
+COLLAPSE_DEVIATIONS = 10.0
+COLLAPSE_RULE = (
+    f"A seed has collapsed that lies more than {100 * COLLAPSE:g} point and more than {COLLAPSE_DEVIATIONS:g} robust "
+    "deviations below the median of the seeds."
+)
+
 Numbers = Sequence[float] | np.ndarray
 
 
@@ -37,6 +45,17 @@ class Mean:
     low: float
     high: float
     level: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median and the range of `count` seeds' accuracies, and the places, from 0, of those that collapsed."""
+
+    count: int
+    median: float
+    minimum: float
+    maximum: float
+    collapsed: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -118,6 +137,35 @@ def mean_interval(values: Numbers, level: float = 0.95) -> Mean:
     _check_level(level)
     numbers = _numbers(values, "values")
     return _mean(numbers, np.abs(numbers).max(), level)
+
+
+def spread(accuracies: Numbers) -> Spread:
+    """Return the median and range of the seeds' accuracies, fractions, and which of them collapsed (`collapsed`).
+
+    Where one did, this is what to print: their mean lies where no seed does, and Student's interval of it, made for
+    seeds that scatter alike, can lie above the best of them. Raises LenetteError as `collapsed` does.
+    """
+    numbers = _numbers(accuracies, "accuracies")
+    lost = tuple(collapsed(numbers))
+    return Spread(len(numbers), float(np.median(numbers)), float(numbers.min()), float(numbers.max()), lost)
+
+
+def collapsed(accuracies: Numbers) -> list[int]:
+    """Return the places, from 0, of the seeds that ended far below the others: those that lost a class, say.
+
+    COLLAPSE_RULE has the rule in words. A robust deviation is 1.4826 times the median distance from the median, which
+    for normal draws is their standard deviation, and which the collapsed hardly move while they are the fewer. Both
+    bounds are needed: seeds that agree to a hundredth of a point are not far apart at ten deviations, and seeds that
+    scatter by points are not at one point. In the shipped proofs, two seeds of ladder_12k, each without one of ten
+    classes, lie 10 points and 41 deviations below the median, one of lenet5 with a fifth of a class lost 2.1 points and
+    19; of the others none lies more than 0.6 points or 3 deviations below. Of normal seeds that scatter by more than a
+    point, one is called collapsed, wrongly, in 5 % of draws of 3, 2 % of 5 and 0.1 % of 10. Raises LenetteError for no
+    accuracies, or one that isn't a finite number.
+    """
+    numbers = _numbers(accuracies, "accuracies")
+    below = np.median(numbers) - numbers
+    deviation = 1.4826 * np.median(np.abs(below))
+    return [int(place) for place in np.flatnonzero(below > max(COLLAPSE, COLLAPSE_DEVIATIONS * deviation))]
 
 
 def paired_difference(first: Numbers, second: Numbers, level: float = 0.95) -> Mean:

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from lenette.errors import LenetteError
 # Hours of sleep gained with two drugs, ten patients: the data of Student's paper of 1908 (Cushny and Peebles, 1905).
 SLEEP_FIRST = (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0)
 SLEEP_SECOND = (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
+
+RESULTS = Path(__file__).parents[1] / "results"
 
 accuracies = st.lists(st.integers(9800, 10_000).map(lambda correct: correct / 10_000), min_size=1, max_size=12)
 
@@ -54,6 +58,41 @@ def test_mean_interval_meets_scipy():
     low, high = scipy_stats.t.interval(0.9, 9, values.mean(), scipy_stats.sem(values))
     assert (mean.count, mean.mean, mean.deviation) == (10, values.mean(), values.std(ddof=1))
     assert (mean.low, mean.high) == pytest.approx((low, high), rel=1e-12)
+
+
+def shipped(name):
+    proof = json.loads((RESULTS / f"{name}.json").read_text())
+    return [run["accuracy"] for run in proof["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [("claims/ladder_12k", [4, 5]), ("claims/lenet5", [2])]
+    + [(f"claims/{name}", []) for name in ("sigmoid_mlp", "ladder_7k", "ladder_15k", "deep_19k", "four_conv_593k")]
+    + [(f"certificates/under_{size}k", []) for size in (8, 10, 20)],
+)
+def test_the_shipped_seeds_that_lost_a_class_are_found_and_no_others(name, places):
+    assert stats.collapsed(shipped(name)) == places
+
+
+def test_a_spread_says_what_an_interval_above_every_seed_hides():
+    values = shipped("claims/lenet5")
+    assert stats.mean_interval(values).high > max(values)
+    found = stats.spread(values)
+    assert (found.count, found.minimum, found.maximum, found.collapsed) == (10, 0.97, 0.9918, (2,))
+    assert found.median == pytest.approx(0.99095)
+    assert stats.spread([0.5]) == stats.Spread(1, 0.5, 0.5, 0.5, ())
+
+
+def test_seeds_that_scatter_alike_have_not_collapsed():
+    assert stats.collapsed([0.99, 0.99, 0.99, 0.985]) == []
+    assert stats.collapsed([0.99, 0.99, 0.99, 0.97]) == [3]
+    assert "more than 1 point and more than 10 robust deviations" in stats.COLLAPSE_RULE
+    draws = np.random.default_rng(2).normal(0.7, 0.03, (2000, 10))
+    wrong = np.mean([bool(stats.collapsed(row)) for row in draws])
+    assert wrong < 0.004
+    with pytest.raises(LenetteError, match="accuracies"):
+        stats.collapsed([])
 
 
 def test_paired_difference_meets_the_sleep_data():
