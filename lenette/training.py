@@ -275,11 +275,18 @@ def check_budget(recipe: Recipe, network: nn.Module) -> int:
         raise ModelError(f"model '{recipe.model}' has no trainable parameters")
     for name, value in (("max_parameters", counts.parameters), ("max_bytes", models.num_bytes(network.state_dict()))):
         if 0 < getattr(recipe, name) < value:
-            told = f" ({counts.trainable:,} of them trainable)" if name == "max_parameters" != counts.trainable else ""
             raise BudgetError(
-                f"model '{recipe.model}' exceeds the budget: {value:,}{told} against {name} = {getattr(recipe, name):,}"
+                f"model '{recipe.model}' exceeds the budget: {value:,} against {name} = {getattr(recipe, name):,}"
+                + _untrained(counts)
             )
     return counts.trainable
+
+
+def _untrained(counts: models.Counts) -> str:
+    """Say which of a network's numbers are not trained, and count all the same."""
+    told = {"frozen": counts.frozen, "in buffers and other tensors": counts.buffers}
+    found = [f"{number:,} {what}" for what, number in told.items() if number]
+    return f" ({counts.trainable:,} of its numbers are trained, {' and '.join(found)})" if found else ""
 
 
 def _go_on(run: Run, ready: Prepared, progress: Tell, say: Say) -> Run:
