@@ -14,7 +14,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from torch import nn
 
-from lenette import data, engines, identity, models, recipes, runs
+from lenette import data, engines, identity, ledger, models, recipes, runs
 from lenette.data import Dataset, splits
 from lenette.engines import Choice, Engine
 from lenette.environment import environment
@@ -92,8 +92,31 @@ def train(
     with runs.store_lock(Path(store)):
         run = None if again else runs.with_key(Path(store), ready.key)
         if run is None:
-            run = runs.create(Path(store), recipe, ready.about, environment(), ready.source or None)
+            run = _created(Path(store), ready)
     return _go_on(run, ready, progress or (lambda record: None), say)
+
+
+def _created(store: Path, ready: "Prepared") -> Run:
+    """Make the folder of a new run; a look at the test images is written down before the first one."""
+    about = ready.about
+    run = runs.create(store, ready.recipe, about, environment(), ready.source or None)
+    if ready.source:
+        trust.remember(ready.source)
+    if ready.evaluated is not None and ready.evaluated.part == "test":
+        seen = ready.evaluated
+        look = ledger.Look(
+            what="every epoch",
+            time=about.created,
+            dataset=seen.name,
+            part=seen.part,
+            run=run.id,
+            key=about.key,
+            recipe=ready.recipe.digest,
+            protocol=ready.recipe.protocol,
+            num_images=len(seen),
+        )
+        ledger.look(store, seen.digest, look)
+    return run
 
 
 def resume(run: Run, progress: Tell | None = None, say: Say = say_on_stderr) -> Run:

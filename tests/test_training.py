@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lenette import data, recipes, runs, training
+from lenette import data, ledger, recipes, runs, training
 from lenette.errors import (
     BudgetError,
     DataError,
@@ -526,6 +526,17 @@ def test_the_validation_part_is_the_data_sets_own_where_it_has_one(train, sealed
     assert run.final["validation"].num_images == 4
     assert evaluate_part(run, "validation").accuracy == run.validation_accuracy
     assert evaluate_part(train(own, fold=-1), "validation").num_images == 4
+
+
+def test_a_course_run_is_written_down_as_a_look_at_its_test_images(train, quick, sealed, store):
+    run = train(quick)
+    train(quick), train(sealed), train(quick, again=True), train(quick, lr=0.2)
+    (digest,) = ledger.every_look(store)
+    assert digest == data.load(quick.dataset, "test").digest == run.about.data.digest[1]
+    found = ledger.looks(store, digest)
+    assert [look.what for look in found] == ["every epoch"] * 3
+    assert (found[0].run, found[0].key, found[0].protocol) == (run.id, run.about.key, "course")
+    assert len({look.recipe for look in found}) == 2
 
 
 def test_a_refit_trains_on_all_images_and_evaluates_nothing_else(train, sealed):
