@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lenette import augment, engines, identity, many, models, plan, runs, schedules, training
+from lenette import augment, engines, identity, jobs, many, models, plan, runs, schedules, training
 from lenette.data import load
 from lenette.errors import RecipeError, RunError, UnsupportedByEngine
 from lenette.identity import NetworkIdentity, Question
@@ -29,7 +29,7 @@ def recipe(tiny_folder):
 
 
 def found(recipe, seed=0, engine="reference", **how):
-    return training.identify(recipe, seed, engine=engine, device="cpu", threads=1, **how)
+    return jobs.identify(recipe, seed, engine=engine, device="cpu", threads=1, **how)
 
 
 def sigmoid_lenet(*shape):
@@ -78,7 +78,7 @@ def test_all_that_makes_a_question(recipe, tmp_path):
 def test_the_build_is_the_other_half(recipe, monkeypatch):
     first = found(recipe)
     assert {"engine", "torch", "threads"} <= first.choice.build.keys()
-    two = training.identify(recipe, engine="reference", device="cpu", threads=2)
+    two = jobs.identify(recipe, engine="reference", device="cpu", threads=2)
     assert first.question == two.question
     assert first.key != two.key
 
@@ -87,7 +87,7 @@ def test_the_native_build_is_of_versions_and_not_of_files(recipe):
     build = found(recipe, engine="native").choice.build
     assert build["arithmetic"] == 1
     assert build.keys() == {"engine", "arithmetic", "compiler", "flags", "processor"}
-    one, two = (training.identify(recipe, engine="native", threads=threads) for threads in (1, 2))
+    one, two = (jobs.identify(recipe, engine="native", threads=threads) for threads in (1, 2))
     assert one.key == two.key  # its bits don't hang on the threads
 
 
@@ -111,12 +111,12 @@ def test_auto_takes_the_reference_where_the_compiler_fails(recipe, monkeypatch):
         raise UnsupportedByEngine("the native engine's C++ doesn't compile")
 
     monkeypatch.setattr("lenette.engines.native.engine.compiler.compile_library", fails)
-    ready = training.prepare(found(recipe, engine="auto"))
+    ready = jobs.prepare(found(recipe, engine="auto"))
     assert (ready.choice.name, ready.choice.build["engine"]) == ("reference", "reference")
     assert "doesn't compile" in ready.about.engine_reason
     assert ready.key == found(recipe).key
     with pytest.raises(UnsupportedByEngine):
-        training.prepare(found(recipe, engine="native"))
+        jobs.prepare(found(recipe, engine="native"))
 
 
 @pytest.mark.parametrize("seed", ["1", 0.5, True, None])
@@ -147,12 +147,12 @@ def test_a_source_with_the_line_ends_of_windows_goes_on(recipe, tmp_path):
 def test_a_source_that_is_edited_while_many_train_is_the_one_of_the_start(recipe, tmp_path):
     file = tmp_path / "net.py"
     file.write_text(OWN)
-    jobs = [(recipe.but(model=f"{file}:net"), seed) for seed in (0, 1, 2)]
+    asked = [(recipe.but(model=f"{file}:net"), seed) for seed in (0, 1, 2)]
 
     def edit(state):
         file.write_text(OWN.replace("Flatten()", "Flatten(), nn.ReLU()") if state.done != 1 else "broken(")
 
-    made = many.run(jobs, store=tmp_path / "runs", processes=1, progress=edit)
+    made = many.run(asked, store=tmp_path / "runs", processes=1, progress=edit)
     assert [run.source for run in made] == [OWN] * 3
     assert len({run.about.question.network.source for run in made}) == 1
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lenette import data, ledger, recipes, runs, training
+from lenette import data, jobs, ledger, recipes, runs, training
 from lenette.errors import (
     BudgetError,
     DataError,
@@ -112,7 +112,7 @@ def test_a_run_records_each_epoch_and_what_the_weights_are_worth(train, recipe):
 
 def test_running_figures_are_means_over_images_not_batches(train, quick):
     seen = []
-    job = training.prepare(training.identify(quick, 0, engine="reference", threads=1))
+    job = jobs.prepare(jobs.identify(quick, 0, engine="reference", threads=1))
     losses, num_right = job.engine.advance(5)
     run = train(quick, progress=seen.append)
     sizes = torch.tensor([64, 64, 64, 64, 44])
@@ -500,7 +500,7 @@ def test_sealed_never_asks_for_the_test_images(train, quick, monkeypatch, interr
 
 
 def test_the_folds_of_the_sealed_protocol(train, sealed):
-    parts = [training.datasets(sealed.but(fold=fold)) for fold in range(6)]
+    parts = [jobs.datasets(sealed.but(fold=fold)) for fold in range(6)]
     digests = {held_out.digest for _, held_out in parts}
     assert len(digests) == 6
     for kept, held_out in parts:
@@ -518,10 +518,10 @@ def test_the_validation_part_is_the_data_sets_own_where_it_has_one(train, sealed
                 Image.new("L", (28, 28), shade).save(tmp_path / "own" / part / name / f"{shade}.png")
     own = sealed.but(dataset=str(tmp_path / "own"))
     for fold in (0, 5):
-        images, evaluated = training.datasets(own.but(fold=fold))
+        images, evaluated = jobs.datasets(own.but(fold=fold))
         assert (len(images), evaluated.part, len(evaluated)) == (6, "validation", 4)
         assert evaluated.digest == data.load(tmp_path / "own", "validation").digest
-    assert training.datasets(own.but(fold=-1))[1] is None
+    assert jobs.datasets(own.but(fold=-1))[1] is None
     run = train(own)
     assert run.final["validation"].num_images == 4
     assert evaluate_part(run, "validation").accuracy == run.validation_accuracy
@@ -560,17 +560,17 @@ def test_images_that_are_not_square_are_refused(quick, tmp_path):
         for shade in (0, 200):
             Image.new("L", (6, 4), shade).save(tmp_path / "train" / name / f"{shade}.png")
     with pytest.raises(DataError, match=r"\[4, 6\], not square"):
-        training.datasets(quick.but(protocol="sealed", dataset=str(tmp_path)))
+        jobs.datasets(quick.but(protocol="sealed", dataset=str(tmp_path)))
 
 
 def test_load_stands_in_for_the_data(train, quick):
-    given = training.datasets(quick)
+    given = jobs.datasets(quick)
     run = train(quick.but(dataset="mnist"), load=lambda recipe, folder: given)
     assert run.about.data.digest == [part.digest for part in given]
 
 
 def test_prepare_knows_the_run_beforehand(train, quick):
-    found = training.identify(quick, 3, engine="reference", threads=1)
+    found = jobs.identify(quick, 3, engine="reference", threads=1)
     run = train(quick, 3)
     expected = msgspec.structs.replace(found.about, status="done", created=run.about.created)
     assert run.about == expected
@@ -606,7 +606,7 @@ def test_a_recipe_by_name_and_changes(train, tiny_folder):
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_shipped_recipe_runs(name, train):
     shipped = recipes.load(name)
-    few = [part.subset(torch.arange(96), part.part) for part in training.datasets(shipped.but(dataset="optdigits"))]
+    few = [part.subset(torch.arange(96), part.part) for part in jobs.datasets(shipped.but(dataset="optdigits"))]
     run = train(shipped, dataset="optdigits", epochs=1, batch_size=64, load=lambda recipe, folder: tuple(few))
     assert run.status == "done"
     assert run.about.parameters == COUNTS[shipped.model] == count_parameters(run.network().model)
