@@ -82,7 +82,7 @@ class About(Record, frozen=True, kw_only=True):
     num_steps: Count
     data: DataAbout
     question: Question | None = None
-    build: Build = {}
+    build: Build | None = None
     diverged_at: DivergedAt | None = None
 
 
