@@ -57,7 +57,7 @@ def train(
     Where another process trains the same run, it is waited for.
 
     Args:
-        recipe: a Recipe, or what `recipes.load` takes: a shipped name, a TOML file, a run's folder, file.py:function.
+        recipe: a Recipe, or what `runs.load_recipe` takes: a shipped name, a TOML file, a run, file.py:function.
         seed: decides all that is random.
         folder: where the data set lies; without it, where `data.load` looks.
         engine: "auto" or the name of one.
@@ -75,7 +75,7 @@ def train(
         LenetteError: the recipe, data, network or budget won't do, or the loss is no longer finite (Diverged).
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once the run is saved so that it can be resumed.
     """
-    recipe = (recipes.load(recipe) if isinstance(recipe, str) else recipe).but(**changes)
+    recipe = (runs.load_recipe(recipe, Path(store)) if isinstance(recipe, str) else recipe).but(**changes)
     found = identify(recipe, seed, folder, engine, device, threads, load, source)
     run = None if again else runs.with_key(Path(store), found.key)
     if run is not None and run.about.status in ("done", "cut"):

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from lenette import records, runs, training
 from lenette.environment import Environment
-from lenette.errors import DataError, RunError
+from lenette.errors import DataError, RecipeError, RunError
 from lenette.metrics import Evaluation
-from lenette.models import build
+from lenette.models import build, trust
 from lenette.progress import Epoch
 from lenette.recipes import Recipe
 from lenette.runs import About, Checkpoint, DataAbout, Tally
@@ -262,6 +262,25 @@ def test_found_by_name_prefix_and_folder(create, tmp_path):
     assert runs.find(f"{first.id}/", tmp_path) == first
     kept = create().id
     assert runs.find(kept, tmp_path).id == kept
+
+
+def test_a_recipe_by_the_name_of_its_run(create, tmp_path):
+    run = create(RECIPE.but(lr=0.25))
+    for name in (run.id, run.id[:8], str(run.folder)):
+        assert runs.load_recipe(name, tmp_path) == run.recipe
+    assert runs.load_recipe("lenet5", tmp_path).name == "lenet5"
+    with pytest.raises(RecipeError, match="unknown recipe 'ladder_7'; did you mean 'ladder_7k'"):
+        runs.load_recipe("ladder_7", tmp_path)
+    create(RECIPE, seed=1, key="ab" * 8)
+    with pytest.raises(RunError, match="begins the names of 2 runs"):
+        runs.load_recipe("tiny", tmp_path)
+
+
+def test_a_recipe_of_a_run_has_the_network_that_the_run_keeps(create, tmp_path):
+    run = create(RECIPE.but(model="far/away.py:tiny"))
+    (run.folder / runs.SOURCE).write_text("# nothing\n")
+    trust.remember("# nothing\n")
+    assert runs.load_recipe(run.id, tmp_path).model == f"{run.folder / runs.SOURCE}:tiny"
 
 
 def test_not_found(create, tmp_path):

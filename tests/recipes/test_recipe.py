@@ -9,7 +9,7 @@ from lenette import recipes
 from lenette.errors import RecipeError
 from lenette.recipes import FIELDS_VERSION, Recipe, digest_v1, from_mapping, from_toml
 from lenette.recipes.recipe import NUMBERS as GROUPS
-from lenette.recipes.recipe import REQUIRED
+from lenette.recipes.recipe import OTHER_NAMES, REQUIRED
 
 # What each choice needs so that its recipe is whole.
 NEEDED = {"step": {"step_epochs": 3}, "multistep": {"milestones": (2, 5)}, "sgdr": {"restart_epochs": 2}}
@@ -238,9 +238,6 @@ def test_load_knows_every_way_to_name_a_recipe(tmp_path):
     toml = tmp_path / "mine.toml"
     toml.write_text('model = "lenet5"\nlr = 1\n')
     assert (recipes.load(str(toml)).name, recipes.load(str(toml)).lr) == ("mine", 1.0)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.toml").write_text('model = "lenet5"\nname = "was"\n')
-    assert recipes.load(str(tmp_path / "run")).name == "was"
     own = recipes.load("nets/mine.py:tiny")
     assert (own.name, own.model, own.protocol) == ("tiny", "nets/mine.py:tiny", "sealed")
 
@@ -277,3 +274,40 @@ def test_a_typing_error_gets_the_nearest_recipe():
 
 def test_every_toml_file_beside_the_code_is_shipped():
     assert recipes.names() == sorted(path.stem for path in Path(recipes.__file__).parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("learning_rate", "lr"),
+        ("learning-rate", "lr"),
+        ("batchsize", "batch_size"),
+        ("num_epochs", "epochs"),
+        ("wd", "weight_decay"),
+        ("rotations", "rotation"),
+        ("Epochs", "epochs"),
+    ],
+)
+def test_other_names_lead_to_the_right_field(name, right):
+    with pytest.raises(RecipeError, match=f"unknown field '{name}'; did you mean '{right}'"):
+        Recipe(model="lenet5").but(**{name: 1})
+
+
+def test_other_names_are_none_of_ours():
+    names = {f.name for f in fields(Recipe)}
+    assert not names & OTHER_NAMES.keys()
+    assert set(OTHER_NAMES.values()) <= names
+
+
+def test_paths_in_a_toml_are_relative_to_it(tmp_path, monkeypatch):
+    (tmp_path / "work" / "images").mkdir(parents=True)
+    (tmp_path / "work" / "mine.toml").write_text('model = "net.py:tiny"\ndataset = "images"\n')
+    monkeypatch.chdir(tmp_path)
+    recipe = recipes.load("work/mine.toml")
+    assert (recipe.model, recipe.dataset) == ("work/net.py:tiny", "work/images")
+    monkeypatch.chdir(tmp_path / "work")
+    assert recipes.load("mine.toml").model == "net.py:tiny"
+    (tmp_path / "work" / "other.toml").write_text('model = "package.nets:tiny"\n')
+    assert (recipes.load("other.toml").model, recipes.load("other.toml").dataset) == ("package.nets:tiny", "mnist")
+    (tmp_path / "work" / "far.toml").write_text('model = "/else/net.py:tiny"\n')
+    assert recipes.load("far.toml").model == "/else/net.py:tiny"
