@@ -9,7 +9,8 @@ import numpy as np
 
 from lenette import records, stats
 from lenette.errors import LenetteError, nearest
-from lenette.evidence.proof import Begun, Best, Entry, Limit, Proof, Rule, Summary, Verdict
+from lenette.evidence.entry import Entry
+from lenette.evidence.proof import Begun, Best, Limit, Proof, Rule, Summary, Verdict
 from lenette.models import Counts
 from lenette.recipes import Recipe
 from lenette.records import Record
@@ -17,7 +18,6 @@ from lenette.text import percent
 
 LEVEL = 0.95
 FIRST_SEED = 1000  # nobody tunes on seeds from here on
-MAX_KEPT = 1_000_000  # bytes of all seeds' weights that a repository is asked to hold
 
 # "Under 20,000 parameters in at most 20 epochs, for 99.4 %": what the courses ask for.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -75,8 +75,8 @@ def rule_words(accuracy: float | None, seeds: Sequence[int], recipe: Recipe) -> 
     return [
         *words,
         f"The claim is that no run diverges and that the mean over seeds is at least {100 * accuracy:g} %.",
-        f"It is proven where the lower one-sided {100 * LEVEL:g} % bound of the mean (Student's t) is at or above that; "
-        "refuted where the upper one is below it, or where a run diverges; else undecided.",
+        f"It is proven where the lower one-sided {100 * LEVEL:g} % bound of the mean (Student's t) is at or above "
+        "that; refuted where the upper one is below it, or where a run diverges; else undecided.",
     ]
 
 
@@ -107,11 +107,6 @@ class Conclusion(NamedTuple):
     summary: Summary
     verdict: Verdict
     budget: list[Limit]
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the accuracy is proven and the budget kept."""
-        return self.verdict.verdict == "proven" and all(limit.met for limit in self.budget)
 
 
 def conclude(begun: Begun, runs: Sequence[Entry], recipe: Recipe) -> Conclusion:
@@ -242,16 +237,40 @@ class Certificate(Record, frozen=True):
     budget: list[Limit]
 
 
-def certificate(proof: Proof, recorded: Conclusion, recomputed: Conclusion) -> Certificate | None:
+def certificate(found: Conclusion, counts: Counts) -> Certificate | None:
     """Return the certificate of a proof whose weights were verified; None where its recipe names no budget."""
-    if not recomputed.budget:
+    if not found.budget:
         return None
-    verdicts = dict.fromkeys((recorded.verdict.verdict, recomputed.verdict.verdict))
-    why_not = [f"the accuracy is not proven, but {verdict}" for verdict in verdicts if verdict != "proven"]
-    why_not += [f"{limit.name} = {limit.limit:,} is exceeded" for limit in recomputed.budget if not limit.met]
-    if seeds := recomputed.summary.before_the_rule:
+    verdict = found.verdict.verdict
+    why_not = [f"no accuracy is proven: the verdict is '{verdict}'"] if verdict != "proven" else []
+    why_not += [f"{limit.name} = {limit.limit:,} is exceeded" for limit in found.budget if not limit.met]
+    if seeds := found.summary.before_the_rule:
         why_not.append(f"the runs of seed {_shown(seeds)} were made before the rule was written")
-    return Certificate(not why_not, why_not, proof.network.counts, recomputed.budget)
+    return Certificate(not why_not, why_not, counts, found.budget)
+
+
+def on_record(proof: Proof, recipe: Recipe) -> list[str]:
+    """Return, in words, what a proof says and no figure can show: it rests on the record alone."""
+    first, looks = proof.rule.seeds[0], proof.looks
+    chosen = f"; they begin at {first}, where others would begin at {FIRST_SEED}" if first != FIRST_SEED else ""
+    others = (
+        "not recorded"
+        if looks.before is None
+        else f"{looks.before:,}, by {looks.runs:,} runs of {looks.recipes:,} recipes"
+    )
+    how = (
+        "that the recipe was chosen on held-out images"
+        if recipe.protocol == "sealed"
+        else "nothing says that the recipe was not chosen on the test images, at which every epoch looks"
+    )
+    return [
+        "when the rule was written",
+        f"that these seeds were not chosen among many{chosen}",
+        how,
+        "that the weights were not trained on the test images",
+        "the epochs, the curves and the machines (`--retrain SEED` makes a run again), and the seconds",
+        f"how often the test images were looked at: {looks.own:,} by these runs; before them, in their store: {others}",
+    ]
 
 
 def _unequal(here: Any, there: Any, name: str) -> Iterator[str]:

@@ -16,16 +16,18 @@ from lenette import recipes, records
 from lenette.environment import Environment
 from lenette.errors import LenetteError
 from lenette.evidence import proof as today
-from lenette.evidence.proof import KIND, Best, Count, Entry, Proof, Time, Word
+from lenette.evidence.entry import Curve, Entry, Time
+from lenette.evidence.proof import Proof, SourceDigest, Word
+from lenette.evidence.rule import spread_of, verdict_words
 from lenette.models import Counts
 from lenette.recipes import Recipe
-from lenette.records import Digest, Record
+from lenette.records import Count, Digest, Record
 
 
 class _Recipe(Record, frozen=True):
     toml: Annotated[str, Meta(max_length=100_000)]
     digest: Digest
-    source_digest: today.SourceDigest
+    source_digest: SourceDigest
 
 
 class _Test(Record, frozen=True):
@@ -40,7 +42,7 @@ class _Run(Record, frozen=True, kw_only=True):
     status: Literal["done", "cut", "diverged"]
     created: Time
     environment: Count
-    curve: today.Curve
+    curve: Curve
     accuracy: records.Fraction | None
     loss: records.Loss
     wrong: list[Count] | None
@@ -121,6 +123,9 @@ class Proof1(Record, frozen=True, kw_only=True):
     digest: str
 
 
+_OTHERWISE = ("best_epoch", "seconds")
+
+
 def read(path: Path, text: bytes) -> Proof:
     """Return the proof of version 1 that the text holds, as one of today.
 
@@ -131,6 +136,8 @@ def read(path: Path, text: bytes) -> Proof:
     """
     old = _decode(path, text)
     summary, best = old.summary, old.summary.best_epoch
+    ended = {run.seed: run.accuracy for run in old.runs if run.accuracy is not None}
+    spread = {name: spread_of(list(ended), list(ended.values()))[name] for name in ("collapsed", "median")}
     kept = {name: getattr(old, name) for name in ("name", "begun", "rule", "data", "engine", "finished")}
     return Proof(
         version=1,
@@ -144,9 +151,8 @@ def read(path: Path, text: bytes) -> Proof:
         runs=[Entry(initial=None, **{name: getattr(run, name) for name in _Run.__struct_fields__}) for run in old.runs],
         weights=old.weights.file,
         summary=today.Summary(
-            **{name: getattr(summary, name) for name in _Summary.__struct_fields__ if name not in _OTHERWISE},
-            **_spread(old),
-            best_epoch=best and Best(best.mean, best.low, best.high, best.minimum, best.maximum, best.optimism),
+            **{name: getattr(summary, name) for name in _Summary.__struct_fields__ if name not in _OTHERWISE} | spread,
+            best_epoch=best and today.Best(best.mean, best.low, best.high, best.minimum, best.maximum, best.optimism),
             train_seconds=summary.seconds.train,
             evaluate_seconds=summary.seconds.evaluate,
             longest_seconds=summary.seconds.longest,
@@ -158,13 +164,8 @@ def read(path: Path, text: bytes) -> Proof:
     )
 
 
-_OTHERWISE = ("best_epoch", "seconds")
-
-
 def faults(path: Path, proof: Proof, recipe: Recipe) -> Iterator[str]:
     """Yield what does not fit in a file of version 1 and is no longer in the proof that was read from it."""
-    from lenette.evidence.rule import verdict_words
-
     text = records.content(path)
     old = _decode(path, text)
     plain = json.loads(text)
@@ -185,7 +186,7 @@ def faults(path: Path, proof: Proof, recipe: Recipe) -> Iterator[str]:
         yield f"the weights of all runs have {old.weights.bytes:,} bytes: that is not their number times {old.bytes:,}"
     if (old.weights.file is None) != (old.weights.digest is None):
         yield "a file of weights has a digest, and no other"
-    if old.weights.digest is not None and _sha256(path.parent / str(old.weights.file)) != old.weights.digest:
+    if old.weights.digest not in (None, _sha256(path.parent / str(old.weights.file)) or old.weights.digest):
         yield f"{old.weights.file} is not the file of weights that the proof was written with"
     if old.verdict.words != verdict_words(proof, proof.summary, proof.verdict):
         yield "the verdict's words do not say what its figures say"
@@ -204,14 +205,6 @@ def _decode(path: Path, text: bytes) -> Proof1:
 
 class _Status(msgspec.Struct):
     status: str = ""
-
-
-def _spread(old: Proof1) -> dict[str, Any]:
-    from lenette.evidence.rule import spread_of
-
-    return spread_of([run.seed for run in old.runs if run.accuracy is not None], [
-        run.accuracy for run in old.runs if run.accuracy is not None
-    ])
 
 
 def _sha256(path: Path) -> str:
