@@ -37,7 +37,7 @@ class Rule(Record, frozen=True):
     accuracy: Fraction | None
     level: Fraction
     seeds: Seeds
-    words: Annotated[list[Word], Meta(max_length=20)]
+    words: Annotated[list[Annotated[str, Meta(max_length=2_000_000)]], Meta(max_length=20)]
 
 
 class Data(Record, frozen=True):

@@ -1,7 +1,10 @@
 """What forgers tried: each is refused, or found not verifiable here, however well the rest of the file was mended."""
 
+import contextlib
 import copy
+import hashlib
 import json
+import shutil
 import time
 import tracemalloc
 from datetime import datetime, timedelta
@@ -12,12 +15,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lenette import identity, records
-from lenette.errors import LenetteError
+from lenette.errors import BudgetError, LenetteError
 from lenette.evidence import entry as entries
-from lenette.evidence.proof import Proof, recipe_of
+from lenette.evidence.proof import Proof, read_done, recipe_of
 from lenette.evidence.prove import prove
-from lenette.evidence.rule import conclude, make_rule, rule_words
-from lenette.evidence.verify import verify
+from lenette.evidence.rule import conclude, make_rule, rule_words, verdict_words
+from lenette.evidence.verify import _is_tie, verify
 from tests.evidence.conftest import ROOT, TINY, plain, write
 
 CASES = []
@@ -191,7 +194,7 @@ def larger_batches_in_the_recipe(proof, folder):
 
 @forgery("recipe's numbers, which decide its runs' keys, are not those of its text")
 def a_recipe_whose_text_says_otherwise(proof, folder):
-    proof["recipe"] = proof["recipe"].replace("epochs = 2", "epochs = 2\nrotation = 10.0")
+    proof["recipe"] = proof["recipe"].replace("epochs = 2", "epochs = 2\nlabel_smoothing = 0.1")
 
 
 @forgery("its key is not that", mend=False)
@@ -594,10 +597,296 @@ def test_a_forgery_grants_nothing(forge, said, end, base, mend, own, loaded_once
     found = refusal(path, store="nowhere")
     assert found[0] in ("refused", "not verifiable here"), found
     if mend:
-        try:
+        with contextlib.suppress(LenetteError):  # beyond the form there is nothing to mend
             mended(proof)
-        except LenetteError:  # beyond the form: there is nothing to mend
-            pass
         write(path, proof)
         found = refusal(path, store="nowhere")
     assert (found[0], said in found[1]) == (end, True), found
+
+
+def test_nothing_is_allocated_by_a_number_in_a_file(own):
+    proof = plain(own / "course.json")
+    absurdly_many_test_images(proof, own)
+    write(own / "course.json", proof)
+    tracemalloc.start()
+    start = time.monotonic()
+    assert refusal(own / "course.json")[0] == "refused"
+    assert time.monotonic() - start < 1
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"kind": "lenette proof", "version": NaN}',
+        b'{"kind": "lenette proof", "version": 2}',
+        b'{"kind": "lenette proof", "version": ' + b"9" * 5000 + b"}",
+        b'{"kind": "lenette proof", "version": 2, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"kind": "lenette proof", "version": 1, "status": "done"}',
+        b'{"kind": "lenette proof", "version": 1, "status": "begun"}',
+    ],
+)
+def test_what_is_no_proof(text, tmp_path):
+    (tmp_path / "p.json").write_bytes(text)
+    assert refusal(tmp_path / "p.json")[0] == "refused"
+
+
+def test_a_file_too_large_to_be_one_is_not_read(tmp_path):
+    with (tmp_path / "p.json").open("wb") as file:
+        file.truncate(65 << 20)
+    assert "has more than 64 MiB" in refusal(tmp_path / "p.json")[1]
+
+
+def test_a_digest_that_was_not_mended(own):
+    text = (own / "course.json").read_text().replace("optdigits protocol", "x")
+    (own / "course.json").write_text(text.replace('"threads": 1', '"threads": 2'))
+    assert "the file was changed after it was written" in refusal(own / "course.json")[1]
+
+
+NETWORKS = {
+    "frozen": "self.extra = nn.Parameter(torch.ones(500, 100), requires_grad=False)",
+    "buffers": 'self.register_buffer("extra", torch.ones(500, 100))',
+    "unregistered": "self.extra = [torch.ones(500, 100)]",
+    "unsaved": 'self.register_buffer("extra", torch.ones(500, 100), persistent=False)',
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def hiding(request, tmp_path):
+    """A recipe of a network that hides 50,000 numbers beside the 7,850 that it trains."""
+    source = tmp_path / "own.py"
+    source.write_text(
+        "import torch\nfrom torch import nn\n\n\n"
+        "class Network(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.last = nn.Linear(784, 10)\n"
+        f"        {NETWORKS[request.param]}\n\n"
+        "    def forward(self, images):\n"
+        "        return self.last(images.flatten(1))\n\n\n"
+        "def network(num_classes=10, in_channels=1, image_size=28):\n"
+        "    return Network()\n"
+    )
+    return TINY.but(model=f"{source}:network", epochs=1, max_parameters=0)
+
+
+def test_no_number_that_inference_reads_is_hidden_from_the_budget(hiding, tmp_path, loaded_once):
+    how = {"out": tmp_path / "p.json", "store": tmp_path / "runs", "processes": 1}
+    with pytest.raises(BudgetError, match=r"exceeds the budget: 57,850 .*7,850"):
+        prove(hiding.but(max_parameters=7_999), 0.5, 2, **how)
+    assert not (tmp_path / "p.json").exists()
+    made = prove(hiding, 0.5, 2, **how)
+    counts = made.network.counts
+    assert (counts.trainable, counts.parameters) == (7_850, 57_850)
+    proof = plain(tmp_path / "p.json")
+    proof["recipe"] += "max_parameters = 7999\n"
+    mended(proof)
+    write(tmp_path / "p.json", proof)
+    found = verify(tmp_path / "p.json", run_code=True)
+    assert (found.end, found.certificate.granted) == ("verified", False)
+    assert "max_parameters = 7,999 is exceeded" in found.certificate.why_not
+    proof["network"]["counts"] |= {"frozen": 0, "buffers": 0}
+    mended(proof)
+    write(tmp_path / "p.json", proof)
+    assert "the network has 50,000 numbers that are" in refusal(tmp_path / "p.json", run_code=True)[1]
+
+
+def test_the_source_of_a_network_cannot_be_exchanged(tmp_path, loaded_once):
+    source = tmp_path / "own.py"
+    source.write_text(
+        "from torch import nn\n\n\n"
+        "def network(num_classes=10, in_channels=1, image_size=28):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 10))\n"
+    )
+    recipe = TINY.but(model=f"{source}:network", epochs=1)
+    prove(recipe, 0.1, 2, out=tmp_path / "p.json", store=tmp_path / "runs", processes=1)
+    source.unlink()
+    assert verify(tmp_path / "p.json", run_code=True).end == "verified"
+    proof = plain(tmp_path / "p.json")
+    proof["network"]["source"] = proof["network"]["source"].replace("ReLU", "Sigmoid")
+    write(tmp_path / "p.json", proof)
+    assert "source of the network is not the one" in refusal(tmp_path / "p.json", run_code=True)[1]
+    proof["network"]["digest"] = identity.source_digest(proof["network"]["source"])
+    mended(proof)
+    write(tmp_path / "p.json", proof)
+    assert "built otherwise here" in refusal(tmp_path / "p.json", run_code=True)[1]
+
+
+def test_runs_made_before_the_rule_get_no_certificate(own):
+    proof = plain(own / "course.json")
+    for run in proof["runs"]:
+        run["created"] = "2026-01-01T00:00:00Z"
+    mended(proof)
+    write(own / "course.json", proof)
+    found = verify(own / "course.json")
+    assert (found.end, found.certificate.granted) == ("verified", False)
+    assert found.certificate.why_not == ["the runs of seed 1000, 1001, 1002 were made before the rule was written"]
+
+
+@pytest.fixture
+def nearly_tied(monkeypatch):
+    """Every image is taken for a tie: what a tolerance may do is tried on images that differ in truth."""
+    monkeypatch.setattr("lenette.evidence.verify.TIE", 1e6)
+
+
+def test_what_nearly_ties_may_differ_and_is_told(own, nearly_tied):
+    proof = plain(own / "course.json")
+    wrong_is(proof["runs"][0], proof["runs"][0]["wrong"][1:])
+    mended(proof)
+    write(own / "course.json", proof)
+    found = verify(own / "course.json")
+    assert found.end == "verified"
+    assert "counted otherwise here than recorded" in found.told[0]
+    assert found.conclusion.summary.mean < proof["summary"]["mean"], "the conclusion is that of the recomputed figures"
+
+
+def test_at_most_two_images_may_nearly_tie(own, nearly_tied):
+    proof = plain(own / "course.json")
+    wrong_is(proof["runs"][0], proof["runs"][0]["wrong"][3:])
+    mended(proof)
+    write(own / "course.json", proof)
+    assert "they differ in 3 images" in refusal(own / "course.json")[1]
+
+
+def test_no_tolerance_decides(own, nearly_tied):
+    """Two wrong images less of every seed turn an undecided proof into a proven one: not even ties allow that."""
+    proof = plain(own / "course.json")
+    goal = proof["verdict"]["low"] + 1e-4
+    proof["rule"] = records.plain(make_rule(TINY, goal, 3))
+    mended(proof)
+    write(own / "course.json", proof)
+    assert verify(own / "course.json").conclusion.verdict.verdict == "undecided"
+    for run in proof["runs"]:
+        wrong_is(run, run["wrong"][2:])
+    mended(proof)
+    assert proof["verdict"]["verdict"] == "proven"
+    write(own / "course.json", proof)
+    end, said = refusal(own / "course.json")
+    assert (end, "a tolerance would decide" in said) == ("refused", True)
+
+
+def test_a_tie_is_relative_to_the_logits():
+    for scale in (1e-3, 1.0, 1e3):
+        for gap, tied in ((0.0, True), (4e-6, True), (2e-5, False)):
+            logits = scale * torch.tensor([0.5, 1.0, 1.0 - gap], dtype=torch.float64)
+            assert _is_tie(logits, 2) is tied
+            assert _is_tie(logits, 1) is tied
+    assert not _is_tie(torch.tensor([0.0, 1.0, 1.0]), 0), "two other classes that tie decide nothing"
+
+
+# Version 1: the files that are committed, and the same forger.
+
+
+def written1(path, proof):
+    rest = {name: value for name, value in proof.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({**rest, "digest": digest}))
+
+
+def concluded1(proof, path):
+    """Draw the conclusions of a version 1 file anew."""
+    written1(path, proof)
+    typed = read_done(path)
+    found = conclude(typed, typed.runs, recipe_of(typed))
+    summary, words = records.plain(found.summary), verdict_words(typed, found.summary, found.verdict)
+    for name in proof["summary"]:
+        if name not in ("seconds", "best_epoch"):
+            proof["summary"][name] = summary[name]
+    proof["verdict"] |= {**records.plain(found.verdict), "words": words}
+    proven = found.verdict.verdict == "proven" and all(limit.met for limit in found.budget)
+    proof["certificate"] = {"granted": proven, "budget": records.plain(found.budget)} if found.budget else None
+
+
+def invented1(proof):
+    for run in proof["runs"]:
+        run["wrong"], run["accuracy"] = [7, 11], 0.9998
+
+
+def removed1(proof):
+    for run in proof["runs"]:
+        run["wrong"] = run["wrong"][2:]
+        run["accuracy"] = (10_000 - len(run["wrong"])) / 10_000
+
+
+FORGERIES_1 = {
+    "words": (lambda proof: proof["verdict"]["words"].append("Granted."), "the verdict's words do not say"),
+    "granted": (lambda proof: proof["certificate"].update(granted=True), "the certificate is not what"),
+    "no certificate": (lambda proof: proof.update(certificate=None), "budget"),
+    "key": (lambda proof: proof["runs"][0].update(key="ab" * 32), "its key is not that"),
+    "seed": (lambda proof: proof["runs"][0].update(seed=2000), "its key is not that"),
+    "recipe": (lambda proof: proof["recipe"].update(toml=proof["recipe"]["toml"].replace("15", "14")), "digest"),
+    "digest": (lambda proof: proof["recipe"].update(digest="ab" * 32), "the recipe's digest is not"),
+    "level": (lambda proof: proof["rule"].update(level=0.51), "the rule's level"),
+    "verdict": (lambda proof: proof["verdict"].update(verdict="proven"), "verdict.verdict is 'proven'"),
+    "summary": (lambda proof: proof["summary"].update(mean=0.999), "summary.mean is 0.999"),
+    "minimum": (lambda proof: proof["summary"].update(minimum=0.999), "summary.minimum is 0.999"),
+    "build": (lambda proof: proof["environments"][0]["build"].update(flags="-O0"), "by another build"),
+    "bytes": (lambda proof: proof["weights"].update(bytes=1), "weights of all runs have 1 bytes"),
+    "file": (lambda proof: proof["weights"].update(digest="ab" * 32), "is not the file of weights"),
+    "path": (lambda proof: proof["weights"].update(file="/etc/passwd"), "`weights.file`"),
+    "opened": (lambda proof: proof["runs"][0].update(opened=None), "a sealed test is opened"),
+    "images": (lambda proof: proof["test"].update(num_images=4_000_000_000), "`test.num_images`"),
+    "structure": (lambda proof: proof.update(network={"structure": "ab" * 32}), "unknown field `network`"),
+    "version": (lambda proof: proof.update(version=2), "is damaged"),
+}
+
+
+@pytest.fixture
+def old(tmp_path) -> Path:
+    """A committed proof of version 1, to be spoilt."""
+    for suffix in ("json", "safetensors"):
+        shutil.copy(ROOT / f"results/certificates/under_8k.{suffix}", tmp_path)
+    return tmp_path / "under_8k.json"
+
+
+@pytest.mark.parametrize("name", FORGERIES_1)
+def test_version_1_is_no_easier_way_in(name, old):
+    forge, said = FORGERIES_1[name]
+    proof = plain(old)
+    forge(proof)
+    written1(old, proof)
+    end, words = refusal(old, store="nowhere")
+    assert (end, said in words) == ("refused", True), words
+
+
+def test_a_file_of_version_1_that_was_changed(old):
+    old.write_text(old.read_text().replace('"cores": 2', '"cores": 4'))
+    assert "the file was changed" in refusal(old)[1]
+
+
+@pytest.mark.parametrize("forge", [invented1, removed1])
+def test_images_removed_from_a_proof_of_version_1(forge, old, mnist_folder):
+    proof = plain(old)
+    forge(proof)
+    concluded1(proof, old)
+    written1(old, proof)
+    assert refusal(old, store="nowhere", folder=old.parent / "nowhere")[0] == "not verifiable here"
+    proof["runs"], proof["rule"]["seeds"] = proof["runs"][:2], proof["rule"]["seeds"][:2]
+    assert "they differ in" in _of_two_seeds(old, proof, mnist_folder)
+
+
+def _of_two_seeds(path, proof, folder):
+    """Cut a proof of version 1 down to two seeds, so that it is soon verified; return what is said of it."""
+    states = load_file(path.with_suffix(".safetensors"))
+    save_file(
+        {key: value for key, value in states.items() if key.startswith(("1000/", "1001/"))},
+        path.with_suffix(".safetensors"),
+    )
+    proof["weights"]["bytes"] = 2 * proof["bytes"]
+    proof["weights"]["digest"] = hashlib.sha256(path.with_suffix(".safetensors").read_bytes()).hexdigest()
+    written1(path, proof)
+    typed = read_done(path)
+    proof["rule"]["words"] = rule_words(proof["rule"]["accuracy"], proof["rule"]["seeds"], recipe_of(typed))
+    concluded1(proof, path)
+    seconds = [run["curve"]["train_seconds"][-1] for run in proof["runs"]]
+    evaluated = [run["curve"]["evaluate_seconds"][-1] for run in proof["runs"]]
+    proof["summary"]["seconds"] = {"train": sum(seconds), "evaluate": sum(evaluated), "longest": max(seconds)}
+    proof["summary"]["num_seeds"] = 2
+    written1(path, proof)
+    end, said = refusal(path, folder=folder)
+    assert end == "refused"
+    return said
