@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from lenette.data import Dataset
 from lenette.engines.native import compiler
 from lenette.engines.native.generate import source_of
-from lenette.errors import ModelError, UnsupportedByEngine
+from lenette.errors import ModelError, NoRoom, UnsupportedByEngine
 from lenette.identity import Build
 from lenette.plan import Plan
 from lenette.recipes import Recipe
@@ -68,6 +69,7 @@ class Engine:
     Raises:
         UnsupportedByEngine: a layer or field is unknown to the engine, or there is no compiler.
         ModelError: the network has fewer outputs than the images have classes.
+        NoRoom: there is no memory for batches of that size; the other methods may raise it too, for want of a thread.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Engine:
         self.library = compiler.compile_library(_source(model, dataset), scalar)
         self.dtype = {"float": torch.float32, "double": torch.float64}[scalar]
         self.plan = plan
+        self.threads = threads
         self.step = 0
         self.shape = tuple(dataset.images.shape[1:])
         self.images = dataset.images.contiguous()
@@ -92,7 +95,7 @@ class Engine:
         self.model = model.to("cpu", self.dtype)
         self.averaged = None if self.decays is None else copy.deepcopy(self.model)
         self.num_dropouts = sum(isinstance(module, nn.Dropout) for module in model.modules())
-        self.network = self._create(threads)
+        self.network = self._create()
         self.num_classes = self.library.lenette_num_classes(self.network)
         if self.labels.max() >= self.num_classes:
             raise ModelError(f"the network tells {self.num_classes} classes apart; a label is {self.labels.max()}")
@@ -120,7 +123,7 @@ class Engine:
             raise UnsupportedByEngine(f"the native engine runs on a CPU, not on '{device}': use the reference engine")
         return {"engine": "native", "arithmetic": ARITHMETIC_VERSION, **compiler.build_of()}
 
-    def _create(self, threads: int) -> ctypes.c_void_p:
+    def _create(self) -> ctypes.c_void_p:
         recipe = self.plan.recipe
         parameters, buffers = _flatten(self.model)
         average_parameters, average_buffers = (None, None) if self.averaged is None else _flatten(self.averaged)
@@ -139,12 +142,28 @@ class Engine:
         )
         arrays = (parameters, buffers, self.slots[0], self.slots[-1], average_parameters, average_buffers)
         weights = _Weights(*map(_pointer, arrays), parameters.numel(), buffers.numel())
-        self.library.lenette_create.restype = ctypes.c_void_p
-        return ctypes.c_void_p(
-            self.library.lenette_create(
-                ctypes.c_int(recipe.batch_size), ctypes.c_int(threads), ctypes.byref(settings), ctypes.byref(weights)
-            )
+        network = ctypes.c_void_p()
+        self._call(
+            "create",
+            ctypes.c_int(recipe.batch_size),
+            ctypes.c_int64(self.plan.num_images),
+            ctypes.c_int(self.threads),
+            ctypes.byref(settings),
+            ctypes.byref(weights),
+            ctypes.byref(network),
         )
+        return network
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Call the library's function of that name; raise NoRoom with what it says where it fails."""
+        function = self.library[f"lenette_{name}"]
+        function.restype = ctypes.c_char_p
+        if (failure := function(*arguments)) is not None:
+            size = min(self.plan.recipe.batch_size, self.plan.num_images)
+            raise NoRoom(
+                f"the native engine can't train batches of {size:,} images on {self.threads:,} threads: "
+                f"{failure.decode()}; take a smaller batch_size or fewer threads"
+            )
 
     def __del__(self) -> None:
         if hasattr(self, "network"):
@@ -167,10 +186,10 @@ class Engine:
             self._train(epoch, place, count, losses[done:], correct[done:])
             self.step += count
             done += count
-        for model in (self.model, self.averaged):
-            for value in model.buffers() if model else ():
-                if not value.is_floating_point():  # batch-norm's count of batches
-                    value.add_(num_steps)
+            for model in (self.model, self.averaged):
+                for value in model.buffers() if model else ():
+                    if not value.is_floating_point():  # batch-norm's count of batches
+                        value.add_(count)
         return losses, correct
 
     def _train(self, epoch: int, place: int, count: int, losses: torch.Tensor, correct: torch.Tensor) -> None:
@@ -198,7 +217,7 @@ class Engine:
             _pointer(losses),
             _pointer(correct),
         )
-        self.library.lenette_train(self.network, ctypes.byref(numbers), ctypes.byref(job))
+        self._call("train", self.network, ctypes.byref(numbers), ctypes.byref(job))
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 [N, classes] for images uint8 [N, C, H, W], in evaluation mode, of averaged weights if any."""
@@ -208,7 +227,8 @@ class Engine:
             )
         images = images.contiguous()
         result = torch.empty(len(images), self.num_classes, dtype=self.dtype)
-        self.library.lenette_evaluate(
+        self._call(
+            "evaluate",
             self.network,
             ctypes.c_void_p(images.data_ptr()),
             ctypes.c_int64(len(images)),

@@ -38,7 +38,8 @@ int main() {
                           NUM_PARAMETERS, NUM_BUFFERS};
     const Epoch epoch{images.data(), labels.data(), order.data(), nullptr, nullptr, nullptr};
     const Steps steps{0, 3, 0, 50, rates.data(), nullptr, keys, losses.data(), correct.data()};
-    Network* network = lenette_create(20, 2, &settings, &weights);
+    Network* network = nullptr;
+    lenette_create(20, 50, 2, &settings, &weights, &network);
     lenette_train(network, &epoch, &steps);
     lenette_destroy(network);
     for (double loss : losses) std::printf("%.15g\\n", loss);
