@@ -10,12 +10,18 @@ from torch.nn import functional
 
 from lenette.recipes import Recipe
 
+VERSION = 1  # raised where the maps, factors or squares, or what they do to an image, change by a bit
 Draws = dict[str, np.ndarray]
 
 # How many uniform numbers each operation takes for an image; the recipe's field of that name switches it on.
 GEOMETRIC = {"rotation": 1, "translation": 2, "scale": 1, "shear": 1, "crop_size": 1, "crop_padding": 2}
 PHOTOMETRIC = {"brightness": 1, "contrast": 1}
 ERASING = {"erase_size": 3}
+
+
+def is_on(recipe: Recipe) -> bool:
+    """Say whether the recipe switches any operation on."""
+    return any(getattr(recipe, name) for name in (*GEOMETRIC, *PHOTOMETRIC, *ERASING))
 
 
 def warps(recipe: Recipe, draws: Draws, height: int, width: int) -> np.ndarray:

@@ -4,22 +4,36 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from lenette.records import Record
 
-def environment() -> dict[str, Any]:
-    """Return what a reader of a record wants to know of the machine."""
-    return {
-        "lenette": version("lenette"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": version("numpy"),
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-    }
+
+class Environment(Record, frozen=True):
+    """The machine and the libraries that made a run; `build` stands here in runs of version 1."""
+
+    lenette: str
+    python: str
+    torch: str
+    numpy: str
+    system: str
+    processor: str
+    cores: int | None
+    build: dict[str, str | int] | None = None
+
+
+def environment() -> Environment:
+    """Return what a reader of a record wants to know of this machine."""
+    return Environment(
+        lenette=version("lenette"),
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        numpy=version("numpy"),
+        system=platform.platform(),
+        processor=_processor(),
+        cores=os.cpu_count(),
+    )
 
 
 def _processor() -> str:

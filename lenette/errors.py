@@ -29,7 +29,11 @@ class RunError(LenetteError):
 
 
 class Diverged(RunError):
-    """The training loss is no longer a finite number."""
+    """The training loss is no longer a finite number; `key` is that of the run."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class DiskFull(LenetteError):

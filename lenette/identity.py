@@ -1,7 +1,7 @@
 """What makes two runs the same: the question that a run answers, and the build that answered it.
 
-docs/IDENTITY.md states the rule in full. A file's bytes are never hashed for it, save those of a user's own network: what
-changes numbers carries a version, which a test forces one to raise (tests/test_identity.py).
+docs/IDENTITY.md states the rule in full. No file of lenette's own is hashed for it: what changes numbers carries a
+version, which a test forces one to raise (tests/test_identity.py). Of a user's own network the source counts.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def question(recipe: Recipe, network: nn.Module, source: str, seed: int, data: S
 
     Args:
         network: with its initial weights.
-        source: digest of the user's own source, or "".
+        source: the text of the user's own source, or "".
         data: digests of the training images and of the evaluated ones, or "".
     """
     asked = recipe.numbers()
@@ -63,13 +63,34 @@ def question(recipe: Recipe, network: nn.Module, source: str, seed: int, data: S
     versions = {"fields": FIELDS_VERSION, "plan": plan.VERSION, "schedules": schedules.VERSION}
     if augment.is_on(recipe):
         versions["augment"] = augment.VERSION
-    identity = NetworkIdentity(structure=structure(network), source=source, initial=weights(network.state_dict()))
+    identity = NetworkIdentity(
+        structure=structure(network), source=source_digest(source), initial=weights(network.state_dict())
+    )
     return Question(versions=versions, recipe=asked, network=identity, seed=seed, data=list(data))
 
 
 def key(question: Question, build: Build) -> str:
     """Return the key of a run, a digest (hex): the same question answered by the same build is the same run."""
     return sha256([question, build])
+
+
+def differences(one: Question, other: Question) -> list[str]:
+    """Return what two questions differ in: recipe, seed, data, network, its source, or versions."""
+    here, there = one.network, other.network
+    changed = {
+        "recipe": one.recipe != other.recipe,
+        "seed": one.seed != other.seed,
+        "data": one.data != other.data,
+        "source of the network": here.source != there.source,
+        "network": here.source == there.source and (here.structure, here.initial) != (there.structure, there.initial),
+        "version of lenette's arithmetic": one.versions != other.versions,
+    }
+    return [name for name, has in changed.items() if has]
+
+
+def source_digest(text: str) -> str:
+    """Return the SHA-256 (hex) of a source's text, whose line ends are \n; "" for no text."""
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 def weights(state: dict[str, torch.Tensor]) -> str:

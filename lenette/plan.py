@@ -13,6 +13,7 @@ from lenette.errors import RecipeError
 from lenette.recipes import Recipe
 from lenette.schedules import SCHEDULES
 
+VERSION = 1  # of the streams and of what is made of them: raised where a plan's numbers change
 MASK_LEVELS = 1 << 16
 
 

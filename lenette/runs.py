@@ -10,35 +10,98 @@ final.json            what they are worth
 network.py            the source of a network of one's own, as it was
 """
 
-import hashlib
-import json
 import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from lenette import files, models
+from lenette import files, models, records
+from lenette.environment import Environment
 from lenette.errors import RunError, nearest
-from lenette.inference import logits
+from lenette.identity import Build, Question
+from lenette.inference import Network
+from lenette.metrics import Evaluation
+from lenette.models import trust
+from lenette.progress import Epoch
 from lenette.recipes import Recipe, from_toml
+from lenette.records import Count, Record, Seconds
 
 DEFAULT_STORE = Path("runs")
 SOURCE = "network.py"
 MILESTONES = (0.98, 0.99, 0.994)
-ABOUT = {"seed", "key", "status", "created"}  # what run.json holds at least
+
+Status = Literal["running", "interrupted", "cut", "diverged", "done"]
 
 
-def key_of(recipe: Recipe, seed: int, data_digest: list[str], build: dict[str, Any]) -> str:
-    """Return the digest (hex) of all that decides a run's bits: the same key is the same run."""
-    decides = [recipe.digest, models.source_digest(recipe.model), seed, data_digest, build, recipe.max_seconds]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+class DataAbout(Record, frozen=True):
+    """The data of a run: `digest` of the training images and of those evaluated every epoch, "" where there are none;
+    `folder` where they lay, None for where they were found; `shape` [C, H, W]; `mean` and `std` of each channel."""
+
+    name: str
+    folder: str | None
+    digest: list[str]
+    num_images: Count
+    classes: list[str]
+    shape: list[Count]
+    mean: list[float]
+    std: list[float]
+
+
+class DivergedAt(Record, frozen=True):
+    """Where a loss was no longer finite: the step (from 0), its learning rate, its epoch (from 1)."""
+
+    step: Count
+    lr: float
+    epoch: Count
+
+
+class About(Record, frozen=True, kw_only=True):
+    """What is known of a run before its first step, and its status.
+
+    `question` and `build` make its `key` (see `identity`); runs of version 1 have no question, and their key was made
+    by another rule. `parameters` are those that are trained.
+    """
+
+    key: str
+    seed: int
+    status: Status
+    created: str
+    engine: str
+    engine_reason: str
+    device: str
+    threads: int
+    parameters: Count
+    num_steps: Count
+    data: DataAbout
+    question: Question | None = None
+    build: Build = {}
+    diverged_at: DivergedAt | None = None
+
+
+class Tally(Record, frozen=True):
+    """The sums of the epoch under way, over its images so far, and the seconds spent in all."""
+
+    loss: float = 0.0
+    num_right: Count = 0
+    num_seen: Count = 0
+    train_seconds: Seconds = 0.0
+    evaluate_seconds: Seconds = 0.0
+
+
+class Checkpoint(Record, frozen=True):
+    """Where a run was cut: the steps done, the epoch's sums, and how many lines of metrics were written."""
+
+    step: Count
+    tally: Tally
+    num_lines: Count
 
 
 def _figure(part: str, name: str) -> Any:
@@ -47,7 +110,7 @@ def _figure(part: str, name: str) -> Any:
     def read(run: "Run") -> Any:
         if part not in run.final:
             raise RunError(f"run {run.id} has no {part} {name}: it evaluated its {', '.join(run.final)} images")
-        return run.final[part][name]
+        return getattr(run.final[part], name)
 
     return property(read, doc=f"The final {name} on the {part} images; RunError where the run has none.")
 
@@ -74,43 +137,42 @@ class Run:
         return from_toml(self.folder / "recipe.toml")
 
     @property
-    def about(self) -> dict[str, Any]:
-        """seed, key, status ("running", "interrupted", "cut", "diverged", "done"), engine, threads, data, created."""
-        about = self._read("run.json")
-        if missing := ABOUT - about.keys():
-            raise RunError(f"{self.folder / 'run.json'} is damaged: it lacks {', '.join(sorted(missing))}")
-        return about
+    def about(self) -> About:
+        """Which run it is, and how far it came."""
+        return records.read(self.folder / "run.json", About, RunError)
 
     @property
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> Environment:
         """The machine and the libraries."""
-        return self._read("environment.json")
+        return records.read(self.folder / "environment.json", Environment, RunError)
+
+    @property
+    def build(self) -> Build:
+        """The engine's build."""
+        return self.about.build or self.environment.build or {}
 
     @property
     def status(self) -> str:
         """As in `about`; a run that nobody trains any more but calls itself running was killed: "interrupted"."""
-        status = self.about["status"]
+        status = self.about.status
         return "interrupted" if status == "running" and not self.is_locked() else status
 
     @property
     def seed(self) -> int:
         """The plan's seed."""
-        return self.about["seed"]
+        return self.about.seed
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """One dict for each finished epoch."""
+    def metrics(self) -> list[Epoch]:
+        """One record for each finished epoch."""
         path = self.folder / "metrics.jsonl"
-        try:
-            lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        except ValueError as error:
-            raise RunError(f"can't read {path}: {error}") from error
+        lines = records.content(path, RunError).splitlines() if path.exists() else []
         if not lines and (self.folder / "final.json").exists():
             raise RunError(f"{path} is missing or empty: lenette train {self.folder} --again")
-        return lines
+        return [records.decode(line, Epoch, f"{path}, line {place}", RunError) for place, line in enumerate(lines, 1)]
 
     @property
-    def final(self) -> dict[str, Any]:
+    def final(self) -> dict[str, Evaluation]:
         """What the final weights are worth on each part: {"train": ..., "test" or "validation": ...}.
 
         Raises:
@@ -121,7 +183,7 @@ class Run:
             raise RunError(f"{path} is missing: lenette train {self.folder} --again")
         if not path.exists():
             raise RunError(f"run {self.id} has not ended ({self.status}): lenette resume {self.argument}")
-        return self._read("final.json")
+        return records.read(path, dict[str, Evaluation], RunError)
 
     @property
     def part(self) -> str | None:
@@ -130,18 +192,18 @@ class Run:
 
     @property
     def curve(self) -> dict[str, list[Any]]:
-        """The epochs' figures as columns, one list a name."""
-        names = dict.fromkeys(name for line in self.metrics for name in line)
-        return {name: [line.get(name) for line in self.metrics] for name in names}
+        """The epochs' figures as columns, one list a name; those that no epoch has are left out."""
+        columns = {name: [getattr(epoch, name) for epoch in self.metrics] for name in Epoch.__struct_fields__}
+        return {name: column for name, column in columns.items() if any(value is not None for value in column)}
 
     @property
     def seconds_to(self) -> dict[float, float | None]:
         """Seconds of training, evaluation excluded, until an epoch reached 98, 99 and 99.4 %; None if none did."""
-        reached: dict[float, float | None] = {}
-        for goal in MILESTONES:
-            lines = [line for line in self.metrics if line.get(f"{self.part}_accuracy", 0) >= goal]
-            reached[goal] = lines[0]["train_seconds"] if lines else None
-        return reached
+        name, lines = f"{self.part}_accuracy", self.metrics if self.part else []
+        return {
+            goal: next((epoch.train_seconds for epoch in lines if (getattr(epoch, name) or 0) >= goal), None)
+            for goal in MILESTONES
+        }
 
     train_accuracy = _figure("train", "accuracy")
     train_loss = _figure("train", "loss")
@@ -155,15 +217,21 @@ class Run:
 
     @property
     def source(self) -> str | None:
-        """The network of one's own as file.py:function, of the copy that the run keeps; None for any other."""
-        function = self.recipe.model.rpartition(":")[2]
-        return f"{self.folder / SOURCE}:{function}" if (self.folder / SOURCE).exists() else None
+        """The text of the file of a network of one's own, as it was; None for any other network."""
+        path = self.folder / SOURCE
+        if not path.exists():
+            return None
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"can't read {path}: {error}") from error
 
-    def model(self) -> nn.Module:
-        """Return the network with its final weights, in evaluation mode.
+    def network(self) -> Network:
+        """Return the network with its final weights.
 
         Raises:
             RunError: the run has not ended, or its weights are damaged.
+            ModelError: it is somebody else's code, which this user has not agreed to run (see `models.trust`).
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -175,44 +243,44 @@ class Run:
             model.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise RunError(f"the weights {path} are damaged ({error}): lenette train {self.folder} --again") from error
-        return model.eval()
+        data = self.about.data
+        return Network(model.eval(), data.classes, data.shape, data.mean, data.std)
 
     def untrained_model(self) -> nn.Module:
-        """Return the network with weights of no meaning."""
-        data = self.about["data"]
-        name = self.source or self.recipe.model
-        return models.build(name, len(data["classes"]), data["shape"][0], data["shape"][1])
+        """Return the network before training, its weights drawn from torch's global generator.
+
+        Raises:
+            ModelError: it can't be built, or is somebody else's code, which this user has not agreed to run.
+        """
+        data, source = self.about.data, self.source
+        if source is not None:
+            trust.require(source, f"{SOURCE} of run {self.id}", False)
+        return models.build(self.recipe.model, len(data.classes), data.shape[0], data.shape[1], source)
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 [N, classes] for images uint8 [N, C, H, W]."""
-        data = self.about["data"]
-        if images.dtype != torch.uint8 or list(images.shape[1:]) != data["shape"]:
-            raise RunError(
-                f"images of {images.dtype} {list(images.shape)}: run {self.id} takes uint8 [N, "
-                + ", ".join(map(str, data["shape"])) + "]"
-            )  # fmt: skip
-        return logits(self.model(), images, data["mean"], data["std"])
+        """Return float32 [N, classes] for images uint8 [N, C, H, W]; the network is built anew each time."""
+        return self.network().logits(images)
 
     def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """Return class probabilities float32 [N, classes] for images uint8 [N, C, H, W]."""
-        return self.logits(images).softmax(dim=1)
+        """Return class probabilities float32 [N, classes] for images uint8 [N, C, H, W]; see `logits`."""
+        return self.network().probabilities(images)
 
-    def set_status(self, status: str, **more: Any) -> None:
+    def set_status(self, status: Status, **more: Any) -> None:
         """Write the status, and what else there is to say."""
-        files.write_json(self.folder / "run.json", {**self.about, "status": status, **more})
+        records.write(self.folder / "run.json", msgspec.structs.replace(self.about, status=status, **more))
 
-    def write_metrics(self, lines: list[dict[str, Any]]) -> None:
+    def write_metrics(self, lines: list[Epoch]) -> None:
         """Write all epochs' lines anew."""
-        files.write_text(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        files.write_text(self.folder / "metrics.jsonl", "".join(records.line(line) + "\n" for line in lines))
 
-    def write_checkpoint(self, state: dict[str, torch.Tensor], progress: dict[str, Any]) -> None:
+    def write_checkpoint(self, state: dict[str, torch.Tensor], progress: Checkpoint) -> None:
         """Write what is needed to go on: the engine's state and the loop's own sums."""
         from safetensors.torch import save_file
 
         with files.replacing(self.folder / "checkpoint.safetensors") as temporary:
-            save_file(state, temporary, metadata={"progress": json.dumps(progress)})
+            save_file(state, temporary, metadata={"progress": records.line(progress)})
 
-    def read_checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    def read_checkpoint(self) -> tuple[dict[str, torch.Tensor], Checkpoint] | None:
         """Return what write_checkpoint wrote last, or None.
 
         Raises:
@@ -226,18 +294,18 @@ class Run:
         try:
             with safe_open(path, framework="pt") as file:
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-                return state, json.loads(file.metadata()["progress"])
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+                return state, records.decode((file.metadata() or {}).get("progress", ""), Checkpoint, path, RunError)
+        except (OSError, SafetensorError, ValueError, RunError) as error:
             raise RunError(f"the checkpoint {path} is damaged ({error}): delete it to begin anew") from error
 
-    def finish(self, weights: dict[str, torch.Tensor], final: dict[str, Any], status: str, **more: Any) -> None:
+    def finish(self, weights: dict[str, torch.Tensor], final: dict[str, Evaluation], status: Status) -> None:
         """Write the weights and what they are worth, then drop the checkpoint."""
         from safetensors.torch import save_file
 
         with files.replacing(self.folder / "model.safetensors") as temporary:
             save_file(weights, temporary)
-        files.write_json(self.folder / "final.json", final)
-        self.set_status(status, **more)
+        records.write(self.folder / "final.json", final)
+        self.set_status(status)
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def lock(self) -> FileLock:
@@ -251,18 +319,10 @@ class Run:
             lock.acquire()
         except Timeout:
             return True
+        except OSError:  # a folder that can't be written to: nobody trains there
+            return False
         lock.release()
         return False
-
-    def _read(self, name: str) -> dict[str, Any]:
-        path = self.folder / name
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"can't read {path}: {error}") from error
-        if not isinstance(value, dict):
-            raise RunError(f"{path} is damaged: it holds no JSON object")
-        return value
 
 
 def evaluated_part(recipe: Recipe) -> str | None:
@@ -272,8 +332,8 @@ def evaluated_part(recipe: Recipe) -> str | None:
     return "validation" if recipe.fold >= 0 else None
 
 
-def create(store: Path, recipe: Recipe, about: dict[str, Any], environment: dict[str, Any]) -> Run:
-    """Make the folder of a new run; `about` names at least its seed and key.
+def create(store: Path, recipe: Recipe, about: About, environment: Environment, source: str | None = None) -> Run:
+    """Make the folder of a new run; `source` is the text of the file of a network of one's own.
 
     A run of that key which is there already is kept beside it, as NAME~1, NAME~2 and so on.
 
@@ -281,17 +341,23 @@ def create(store: Path, recipe: Recipe, about: dict[str, Any], environment: dict
         RunError: that run is being trained now.
     """
     name = re.sub(r"[^\w.+-]+", "-", recipe.name).strip(".-") or "run"
-    folder = store / f"{name}-s{about['seed']}-{about['key'][:8]}"
-    if folder.exists():
+    folder = store / f"{name}-s{about.seed}-{about.key[:8]}"
+    if (folder / "run.json").exists():
         if Run(folder).is_locked():
             raise RunError(f"run {folder.name} is being trained by another process")
         number = next(number for number in count(1) if not folder.with_name(f"{folder.name}~{number}").exists())
         folder.rename(folder.with_name(f"{folder.name}~{number}"))
     files.write_text(folder / "recipe.toml", recipe.to_toml())
-    files.write_json(folder / "environment.json", environment)
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    files.write_json(folder / "run.json", {**about, "status": "running", "created": created})
+    records.write(folder / "environment.json", environment)
+    if source is not None:
+        files.write_text(folder / SOURCE, source)
+    records.write(folder / "run.json", about)
     return Run(folder)
+
+
+def now() -> str:
+    """Return the time as records hold it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def store_lock(store: Path) -> FileLock:
@@ -308,7 +374,7 @@ def in_store(store: Path) -> list[Run]:
 
 def _created(run: Run) -> str:
     try:
-        return run.about["created"]
+        return run.about.created
     except RunError:
         return ""
 
@@ -317,17 +383,27 @@ def with_key(store: Path, key: str) -> Run | None:
     """Return the store's run with that key, or None."""
     for path in store.glob(f"*-{key[:8]}/run.json"):
         run = Run(path.parent)
-        if run.about["key"] == key:
+        if run.about.key == key:
             return run
     return None
 
 
-def find(name: str, store: Path = DEFAULT_STORE) -> Run:
+def find(name: str, store: Path = DEFAULT_STORE, run_code: bool = False) -> Run:
     """Return the run with that folder, or with that unique beginning of its name.
+
+    Args:
+        run_code: whether its network, where that is a Python file of somebody else's, may be run from now on.
 
     Raises:
         RunError: there is none, or more than one.
     """
+    run = _find(name, store)
+    if run_code and (source := run.source) is not None:
+        trust.remember(source)
+    return run
+
+
+def _find(name: str, store: Path) -> Run:
     if (Path(name) / "run.json").exists():
         return Run(Path(name))
     name = name.rstrip("/")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from lenette.recipes import Recipe
 
+VERSION = 1  # raised where a schedule's numbers change
+
 
 def constant(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Return 1."""
@@ -52,6 +54,8 @@ def sgdr(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     CosineAnnealingWarmRestarts, stepped each batch).
     """
     length = recipe.restart_epochs * steps_per_epoch
+    if recipe.restart_factor == 1:
+        step %= length
     while step >= length:
         step -= length
         length *= recipe.restart_factor

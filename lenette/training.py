@@ -1,32 +1,45 @@
 """train(recipe, seed) -> Run: the plan, the engine and the record, brought together."""
 
+import dataclasses
 import functools
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
+import msgspec
+from filelock import FileLock, Timeout
 from torch import nn
 
-from lenette import data, engines, files, models, recipes, runs
+from lenette import data, engines, identity, models, recipes, runs
 from lenette.data import Dataset, splits
+from lenette.engines import Choice, Engine
 from lenette.environment import environment
-from lenette.errors import BudgetError, DataError, Diverged, ModelError, RunError
+from lenette.errors import BudgetError, DataError, Diverged, ModelError, RecipeError, RunError, UnsupportedByEngine
+from lenette.identity import Question
 from lenette.interrupts import interruptible
-from lenette.metrics import evaluate
+from lenette.metrics import Evaluation, evaluate
+from lenette.models import trust
 from lenette.plan import Plan
+from lenette.progress import Epoch, Progress
 from lenette.recipes import Recipe
-from lenette.runs import Run
+from lenette.runs import Checkpoint, DivergedAt, Run, Tally
 
-Progress = Callable[[dict[str, Any]], None]
+Tell = Callable[[Progress], None]
+Say = Callable[[str], None]
 Load = Callable[[Recipe, str | Path | None], tuple[Dataset, Dataset | None]]
 
 CHUNKS_PER_EPOCH = 20
 CHECKPOINT_SECONDS = 30.0
-LOCK_SECONDS = 2.0
+POLL_SECONDS = 0.2
+
+
+def say_on_stderr(text: str) -> None:
+    """Print a line for who waits."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def train(
@@ -39,11 +52,15 @@ def train(
     threads: int | None = None,
     store: str | Path = runs.DEFAULT_STORE,
     again: bool = False,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
+    say: Say = say_on_stderr,
     load: Load | None = None,
+    source: str | None = None,
     **changes: Any,
 ) -> Run:
     """Train a network and return the record; a run that exists already is found, one that was cut off goes on.
+
+    Where another process trains the same run, it is waited for.
 
     Args:
         recipe: a Recipe, or what `recipes.load` takes: a shipped name, a TOML file, a run's folder, file.py:function.
@@ -54,8 +71,10 @@ def train(
         threads: CPU threads; without it, as many as torch would take.
         store: the folder of all runs.
         again: train even if the run exists; the old one is kept beside it.
-        progress: is called with a dict several times an epoch, and once at its end (then `finished` is true).
+        progress: is given a Progress several times an epoch, and once at its end (then `finished` is true).
+        say: is given a line when there is something to wait for.
         load: stands in for `datasets`, for who trains many times on the same images.
+        source: the text of the file that the recipe's model names, where it was read already.
         changes: fields of the recipe to change.
 
     Raises:
@@ -63,49 +82,108 @@ def train(
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once the run is saved so that it can be resumed.
     """
     recipe = (recipes.load(recipe) if isinstance(recipe, str) else recipe).but(**changes)
-    ready = prepare(recipe, seed, folder, engine, device, threads, load)
+    found = identify(recipe, seed, folder, engine, device, threads, load, source)
+    run = None if again else runs.with_key(Path(store), found.key)
+    if run is not None and run.about.status in ("done", "cut"):
+        return run
+    if run is not None and run.about.status == "diverged":
+        raise _diverged(run)
+    ready = prepare(found)
     with runs.store_lock(Path(store)):
-        run = None if again else runs.with_key(Path(store), ready.about["key"])
+        run = None if again else runs.with_key(Path(store), ready.key)
         if run is None:
-            run = runs.create(Path(store), recipe, ready.about, {**environment(), "build": ready.trainer.build})
-            if (source := models.source_file(recipe.model)) is not None:
-                files.write_text(run.folder / runs.SOURCE, source.read_text(encoding="utf-8"))
-    return _go_on(run, ready, progress or (lambda record: None))
+            run = runs.create(Path(store), recipe, ready.about, environment(), ready.source or None)
+    return _go_on(run, ready, progress or (lambda record: None), say)
 
 
-def resume(run: Run, progress: Progress | None = None) -> Run:
+def resume(run: Run, progress: Tell | None = None, say: Say = say_on_stderr) -> Run:
     """Go on with a run that was cut off, from its last checkpoint; the end is the same, bit for bit.
 
     Raises:
-        RunError: the engine, the data or the network's source are no longer the same, so that it would be another run.
+        RunError: the engine, the data or the network are no longer the same, so that it would be another run.
+        ModelError: its network is somebody else's code, which this user has not agreed to run.
     """
-    about, recipe = run.about, run.recipe
-    if run.source is not None:
-        recipe = recipe.but(model=run.source)
-    ready = prepare(recipe, run.seed, about["data"]["folder"], about["engine"], about["device"], about["threads"])
-    if ready.about["key"] != about["key"]:
-        changed = [name for name in ("data", "parameters") if ready.about[name] != about[name]]
-        changed += ["engine's build"] * (ready.trainer.build != run.environment["build"])
-        what = " and ".join(changed) or "source of the network"
+    about = run.about
+    if about.question is None:
         raise RunError(
-            f"run {run.id} can't be resumed: its {what} changed since it began, so that the end would be another; "
-            f"begin anew with: lenette train {run.folder}"
+            f"run {run.id} was begun by version 1 of lenette, and can't go on: begin anew with: lenette train {run.folder}"
         )
-    return _go_on(run, ready, progress or (lambda record: None))
+    source = run.source
+    if source is not None:
+        trust.require(source, f"{runs.SOURCE} of run {run.id}", False)
+    found = identify(run.recipe, run.seed, about.data.folder, about.engine, about.device, about.threads, source=source)
+    if found.key != about.key:
+        changed = identity.differences(about.question, found.question)
+        changed += ["engine's build"] * (found.choice.build != run.build)
+        raise RunError(
+            f"run {run.id} can't be resumed: its {' and '.join(changed)} changed since it began, so that the end would "
+            f"be another; begin anew with: lenette train {run.folder}"
+        )
+    return _go_on(run, prepare(found), progress or (lambda record: None), say)
 
 
-@dataclass
-class Prepared:
-    """What a run needs: the engine, ready for step 0, its plan, the data, and what is known beforehand."""
+@dataclass(frozen=True)
+class Identified:
+    """A run before anything is built: what it asks, which engine would answer, and the images and the network for it.
 
-    trainer: Any
+    `parameters` are the network's trainable ones; `source` is the text of the file of a network of one's own, "" for
+    any other; `folder` where the data set was said to lie.
+    """
+
+    recipe: Recipe
+    question: Question
+    choice: Choice
     plan: Plan
+    network: nn.Module
+    parameters: int
+    source: str
     images: Dataset
     evaluated: Dataset | None
-    about: dict[str, Any]
+    folder: str | None
+
+    @property
+    def key(self) -> str:
+        """The key of the run."""
+        return identity.key(self.question, self.choice.build)
+
+    @property
+    def about(self) -> runs.About:
+        """What a new run's record says."""
+        images, choice = self.images, self.choice
+        return runs.About(
+            key=self.key,
+            seed=self.question.seed,
+            status="running",
+            created=runs.now(),
+            engine=choice.name,
+            engine_reason=choice.reason,
+            device=choice.device,
+            threads=choice.threads,
+            parameters=self.parameters,
+            num_steps=self.plan.num_steps,
+            data=runs.DataAbout(
+                name=images.name,
+                folder=self.folder,
+                digest=self.question.data,
+                num_images=len(images),
+                classes=list(images.classes),
+                shape=list(images.images.shape[1:]),
+                mean=list(images.mean),
+                std=list(images.std),
+            ),
+            question=self.question,
+            build=choice.build,
+        )
 
 
-def prepare(
+@dataclass(frozen=True)
+class Prepared(Identified):
+    """A run before its first step, its engine made."""
+
+    engine: Engine
+
+
+def identify(
     recipe: Recipe,
     seed: int = 0,
     folder: str | Path | None = None,
@@ -113,44 +191,53 @@ def prepare(
     device: str = "auto",
     threads: int | None = None,
     load: Load | None = None,
-) -> Prepared:
-    """Return all that a run needs, before its first step; the arguments are those of `train`.
+    source: str | None = None,
+) -> Identified:
+    """Return which run it would be, without building its engine; the arguments are those of `train`.
 
     Raises:
         LenetteError: the recipe, data, network or budget won't do.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise RecipeError(f"seed = {seed!r}: must be a whole number")
     images, evaluated = (load or datasets)(recipe, folder)
-    shape = list(images.images.shape[1:])
-    model = functools.partial(models.build, recipe.model, len(images.classes), shape[0], shape[1])
-    plan = Plan(recipe, seed, len(images), (shape[1], shape[2]))
-    network = plan.initial(model)
-    models.require_fit(network, shape, len(images.classes))
+    channels, height, width = images.images.shape[1:]
+    source = (models.source(recipe.model) if source is None else source) if ":" in recipe.model else ""
+    plan = Plan(recipe, seed, len(images), (height, width))
+    text = source if models.is_file(recipe.model) else None
+    network = plan.initial(functools.partial(models.build, recipe.model, len(images.classes), channels, height, text))
+    models.require_fit(network, (channels, height, width), len(images.classes))
     parameters = check_budget(recipe, network)
-    device = engines.choose_device(device, engine)
-    threads = engines.DEFAULT_THREADS if threads is None else threads
-    trainer, reason = engines.make(engine, network, plan, images, device, threads)
     digests = [images.digest, evaluated.digest if evaluated else ""]
-    about = {
-        "key": runs.key_of(recipe, seed, digests, trainer.build),
-        "seed": seed,
-        "engine": trainer.build["engine"],
-        "engine_reason": reason,
-        "device": device,
-        "threads": threads,
-        "parameters": parameters,
-        "num_steps": plan.num_steps,
-        "data": {
-            "name": images.name,
-            "folder": None if folder is None else str(Path(folder).absolute()),
-            "digest": digests,
-            "num_images": len(images),
-            "classes": list(images.classes),
-            "shape": shape,
-            "mean": list(images.mean),
-            "std": list(images.std),
-        },
-    }
-    return Prepared(trainer, plan, images, evaluated, about)
+    return Identified(
+        recipe=recipe,
+        question=identity.question(recipe, network, source, seed, digests),
+        choice=engines.choose(engine, device, threads, network, recipe, images),
+        plan=plan,
+        network=network,
+        parameters=parameters,
+        source=text or "",
+        images=images,
+        evaluated=evaluated,
+        folder=None if folder is None else str(Path(folder).absolute()),
+    )
+
+
+def prepare(found: Identified) -> Prepared:
+    """Return the run with its engine made.
+
+    Raises:
+        UnsupportedByEngine: the engine that was asked for can't be compiled here; "auto" then takes the reference.
+    """
+    fields = {name: getattr(found, name) for name in Identified.__dataclass_fields__}
+    try:
+        return Prepared(**fields, engine=engines.make(found.choice, found.network, found.plan, found.images))
+    except UnsupportedByEngine as why:
+        if not found.choice.auto or found.choice.name == "reference":
+            raise
+        how = (found.choice.device, found.choice.threads, found.network, found.recipe, found.images)
+        fields["choice"] = dataclasses.replace(engines.choose("reference", *how), reason=str(why))
+        return Prepared(**fields, engine=engines.make(fields["choice"], found.network, found.plan, found.images))
 
 
 def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset, Dataset | None]:
@@ -176,33 +263,30 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
     return images, None
 
 
-def check_budget(recipe: Recipe, model: nn.Module) -> int:
+def check_budget(recipe: Recipe, network: nn.Module) -> int:
     """Return the network's number of trainable parameters.
 
     Raises:
         ModelError: it has none.
-        BudgetError: it exceeds max_parameters or max_bytes.
+        BudgetError: it exceeds max_parameters, which frozen ones and other tensors count towards, or max_bytes.
     """
-    parameters = models.count_parameters(model)
-    if not parameters:
+    counts = models.count(network)
+    if not counts.trainable:
         raise ModelError(f"model '{recipe.model}' has no trainable parameters")
-    for name, value in (("max_parameters", parameters), ("max_bytes", models.num_bytes(model.state_dict()))):
+    for name, value in (("max_parameters", counts.parameters), ("max_bytes", models.num_bytes(network.state_dict()))):
         if 0 < getattr(recipe, name) < value:
+            told = f" ({counts.trainable:,} of them trainable)" if name == "max_parameters" != counts.trainable else ""
             raise BudgetError(
-                f"model '{recipe.model}' exceeds the budget: {value:,} against {name} = {getattr(recipe, name):,}"
+                f"model '{recipe.model}' exceeds the budget: {value:,}{told} against {name} = {getattr(recipe, name):,}"
             )
-    return parameters
+    return counts.trainable
 
 
-def _go_on(run: Run, ready: Prepared, progress: Progress) -> Run:
+def _go_on(run: Run, ready: Prepared, progress: Tell, say: Say) -> Run:
     """Train the steps that are left; write an epoch's line and a checkpoint after each epoch."""
-    lock = run.lock()
+    lock = _locked(run, say)
     try:
-        lock.acquire(timeout=LOCK_SECONDS)
-    except Timeout:
-        raise RunError(f"run {run.id} is being trained by another process") from None
-    try:
-        status = run.about["status"]
+        status = run.about.status
         if status == "diverged":
             raise _diverged(run)
         if status not in ("done", "cut"):
@@ -212,96 +296,120 @@ def _go_on(run: Run, ready: Prepared, progress: Progress) -> Run:
     return run
 
 
-def _train_steps(run: Run, ready: Prepared, progress: Progress) -> None:
-    trainer, plan, recipe = ready.trainer, ready.plan, ready.plan.recipe
+def _locked(run: Run, say: Say) -> FileLock:
+    """Return the run's lock, held; wait while another process trains the run."""
+    lock = run.lock()
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"run {run.id} is being trained by another process: waiting for its end")
+        lock.acquire(timeout=-1, poll_interval=POLL_SECONDS)
+    return lock
+
+
+def _train_steps(run: Run, ready: Prepared, progress: Tell) -> None:
+    engine, plan, recipe = ready.engine, ready.plan, ready.recipe
     rates = plan.rates()
-    lines, tally = _restore(run, trainer)
+    lines, tally = _restore(run, engine)
     chunk = max(1, plan.steps_per_epoch // CHUNKS_PER_EPOCH)
     saved_at = time.monotonic()
     with interruptible() as interrupted:
-        while trainer.step < plan.num_steps:
-            first = trainer.step
-            epoch = first // plan.steps_per_epoch
+        while engine.step < plan.num_steps:
+            first = engine.step
+            number = first // plan.steps_per_epoch
             start = time.perf_counter()
-            losses, num_right = trainer.advance(min(first + chunk, (epoch + 1) * plan.steps_per_epoch))
-            tally["train_seconds"] += time.perf_counter() - start
-            _add(tally, plan, first, losses.tolist(), num_right.tolist())
-            if not math.isfinite(tally["loss"]):
+            losses, num_right = engine.advance(min(first + chunk, (number + 1) * plan.steps_per_epoch))
+            seconds = time.perf_counter() - start
+            tally = _add(tally, plan, first, losses.tolist(), num_right.tolist(), seconds)
+            if not math.isfinite(tally.loss):
                 raise _diverge(run, plan, first + losses.isfinite().tolist().index(False))
-            end = trainer.step == plan.num_steps or 0 < recipe.max_seconds <= tally["train_seconds"]
-            finished = end or trainer.step % plan.steps_per_epoch == 0
-            record = {
-                "epoch": epoch + 1,
-                "step": trainer.step,
-                "lr": rates[trainer.step - 1].item(),
-                "train_loss_running": tally["loss"] / tally["num_seen"],
-                "train_accuracy_running": tally["num_right"] / tally["num_seen"],
-            }
+            end = engine.step == plan.num_steps or 0 < recipe.max_seconds <= tally.train_seconds
+            finished = end or engine.step % plan.steps_per_epoch == 0
+            result: dict[str, Evaluation] = {}
+            running = (tally.loss / tally.num_seen, tally.num_right / tally.num_seen)
             if finished:
                 start = time.perf_counter()
                 result = _evaluate(ready, with_train=end or recipe.evaluate_train == "every")
-                if not all(math.isfinite(part["loss"]) for part in result.values()):
-                    raise _diverge(run, plan, trainer.step - 1)
-                tally |= {"loss": 0.0, "num_right": 0, "num_seen": 0}
-                tally["evaluate_seconds"] += time.perf_counter() - start
-                record |= {f"{part}_{name}": result[part][name] for part in result for name in ("loss", "accuracy")}
-            record |= {name: tally[name] for name in ("train_seconds", "evaluate_seconds")}
+                if any(part.loss is None for part in result.values()):
+                    raise _diverge(run, plan, engine.step - 1)
+                spent = tally.evaluate_seconds + time.perf_counter() - start
+                tally = Tally(train_seconds=tally.train_seconds, evaluate_seconds=spent)
+            epoch = Epoch(
+                epoch=number + 1,
+                step=engine.step,
+                lr=rates[engine.step - 1].item(),
+                train_loss_running=running[0],
+                train_accuracy_running=running[1],
+                train_seconds=tally.train_seconds,
+                evaluate_seconds=tally.evaluate_seconds,
+                **{f"{part}_{name}": getattr(result[part], name) for part in result for name in ("loss", "accuracy")},
+            )
             if finished:
-                lines.append(record)
+                lines.append(epoch)
                 run.write_metrics(lines)
-            progress({**record, "epochs": recipe.epochs, "num_steps": plan.num_steps, "finished": finished})
+            told = msgspec.structs.asdict(epoch)
+            progress(Progress(**told, epochs=recipe.epochs, num_steps=plan.num_steps, finished=finished))
             if end:
-                run.finish(trainer.weights(), result, "done" if trainer.step == plan.num_steps else "cut")
+                run.finish(engine.weights(), result, "done" if engine.step == plan.num_steps else "cut")
                 return
             if finished or interrupted() or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                run.write_checkpoint(trainer.state(), {"step": trainer.step, "tally": tally, "num_lines": len(lines)})
+                run.write_checkpoint(engine.state(), Checkpoint(step=engine.step, tally=tally, num_lines=len(lines)))
                 saved_at = time.monotonic()
             if interrupted():
                 run.set_status("interrupted")
                 raise KeyboardInterrupt(run.argument)
 
 
-def _restore(run: Run, trainer: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _restore(run: Run, engine: Engine) -> tuple[list[Epoch], Tally]:
     """Bring the engine to the run's last checkpoint; return the epochs' lines up to there, and the epoch's sums."""
-    lines: list[dict[str, Any]] = []
-    tally = {"loss": 0.0, "num_right": 0, "num_seen": 0, "train_seconds": 0.0, "evaluate_seconds": 0.0}
+    lines, tally = [], Tally()
     checkpoint = run.read_checkpoint()
     if checkpoint is not None:
         state, saved = checkpoint
-        trainer.load_state(state, saved["step"])
-        tally, lines = saved["tally"], run.metrics[: saved["num_lines"]]
+        engine.load_state(state, saved.step)
+        tally, lines = saved.tally, run.metrics[: saved.num_lines]
     run.set_status("running")
     run.write_metrics(lines)
     return lines, tally
 
 
-def _add(tally: dict[str, Any], plan: Plan, first: int, losses: list[float], num_right: list[int]) -> None:
+def _add(tally: Tally, plan: Plan, first: int, losses: list[float], num_right: list[int], seconds: float) -> Tally:
     """Add the steps to the epoch's sums one by one, so that the sums don't hang on where a run was cut."""
-    for step, (loss, right) in enumerate(zip(losses, num_right, strict=True), start=first):
-        before = step % plan.steps_per_epoch * plan.recipe.batch_size
-        num_images = min(plan.recipe.batch_size, plan.num_images - before)
-        tally["loss"] += loss * num_images
-        tally["num_right"] += right
-        tally["num_seen"] += num_images
+    loss, seen, size = tally.loss, tally.num_seen, plan.recipe.batch_size
+    for step, mean in enumerate(losses, start=first):
+        num_images = min(size, plan.num_images - step % plan.steps_per_epoch * size)
+        loss += mean * num_images
+        seen += num_images
+    return Tally(
+        loss=loss,
+        num_right=tally.num_right + sum(num_right),
+        num_seen=seen,
+        train_seconds=tally.train_seconds + seconds,
+        evaluate_seconds=tally.evaluate_seconds,
+    )
 
 
-def _evaluate(ready: Prepared, with_train: bool) -> dict[str, Any]:
+def _evaluate(ready: Prepared, with_train: bool) -> dict[str, Evaluation]:
     """Return what the weights are worth on each part, in evaluation mode and without augmentation."""
     parts = ([ready.evaluated] if ready.evaluated else []) + ([ready.images] if with_train else [])
-    return {part.part: evaluate(ready.trainer.logits(part.images), part.labels) for part in parts}
+    return {part.part: evaluate(ready.engine.logits(part.images), part.labels) for part in parts}
 
 
 def _diverge(run: Run, plan: Plan, step: int) -> Diverged:
     """Write down where the run diverged; return the error that says so."""
-    epoch = step // plan.steps_per_epoch + 1
-    run.set_status("diverged", diverged_at={"step": step, "lr": plan.rates()[step].item(), "epoch": epoch})
+    at = DivergedAt(step=step, lr=plan.rates()[step].item(), epoch=step // plan.steps_per_epoch + 1)
+    run.set_status("diverged", diverged_at=at)
     return _diverged(run)
 
 
 def _diverged(run: Run) -> Diverged:
-    at = run.about["diverged_at"]
+    about = run.about
+    at = about.diverged_at
+    if at is None:
+        return Diverged(f"run {run.id} diverged, and its record does not say where", about.key)
     return Diverged(
-        f"the loss of run {run.id} is no longer a finite number at step {at['step']:,} (epoch {at['epoch']}), "
-        f"where the learning rate is {at['lr']:g}: try a smaller lr (say "
-        f"{min(at['lr'], run.recipe.lr) / 4:g}), a schedule that warms up (onecycle), or batch-norm in the network"
+        f"the loss of run {run.id} is no longer a finite number at step {at.step:,} (epoch {at.epoch}), "
+        f"where the learning rate is {at.lr:g}: try a smaller lr (say "
+        f"{min(at.lr, run.recipe.lr) / 4:g}), a schedule that warms up (onecycle), or batch-norm in the network",
+        about.key,
     )

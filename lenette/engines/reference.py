@@ -2,7 +2,6 @@
 
 import copy
 import platform
-from typing import Any
 
 import torch
 from torch import nn
@@ -158,16 +157,20 @@ class Engine:
             self.optimizer.state[parameters[name]][slot] = value.to(home, copy=True)
         self.step = step
 
-    @property
-    def build(self) -> dict[str, Any]:
+    @staticmethod
+    def require(model, recipe, dataset):
+        """Nothing."""
+
+    @staticmethod
+    def build(device, threads):
         """What decides the bits."""
         return {
             "engine": "reference",
-            "torch": torch.__version__,
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+            "torch": str(torch.__version__),
+            "device": torch.cuda.get_device_name(device) if device == "cuda" else "cpu",
             "processor": platform.machine(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "threads": self.threads,
+            "threads": threads,
         }
 
     def _average(self) -> None:

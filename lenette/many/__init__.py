@@ -1,5 +1,6 @@
 """run(jobs) -> Runs: many runs on all cores, each found before it is made, none lost when something breaks."""
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -7,20 +8,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lenette import runs, training
+from lenette import models, runs, training
 from lenette.errors import DiskFull, RunError
 from lenette.many import workers
 from lenette.many.costs import Costs, timed
 from lenette.many.workers import Job
+from lenette.progress import Progress
+from lenette.recipes import Recipe
+from lenette.records import Count, Record, Seconds
 from lenette.runs import Run
-
-Progress = Callable[[dict[str, Any]], None]
 
 ENDED = ("done", "cut", "diverged")
 
 
+class Running(Record, frozen=True):
+    """A run under way: its name, and the last that it told, if anything yet."""
+
+    name: str
+    progress: Progress | None = None
+
+
+class State(Record, frozen=True):
+    """How far the work is: runs `done` of `total`, of which `found` were in the store; `failed` ones; the seconds so
+    far and those left (None: not known yet); what is `running`; and `note`, something to say, or ""."""
+
+    done: Count
+    total: Count
+    found: Count
+    failed: Count
+    seconds: Seconds
+    seconds_left: Seconds | None
+    running: list[Running]
+    note: str
+
+
+Tell = Callable[[State], None]
+
+
 def run(
-    jobs: Iterable[Job],
+    jobs: Iterable[tuple[Recipe, int]],
     *,
     folder: str | Path | None = None,
     engine: str = "auto",
@@ -28,19 +54,19 @@ def run(
     threads: int = 1,
     processes: int | None = None,
     store: str | Path = runs.DEFAULT_STORE,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> list[Run]:
     """Train every (recipe, seed) and return the Runs in that order; a run that diverged is one of them.
 
     What the store holds is found, what was cut off goes on, and a job that occurs twice is trained once. A process that
-    is killed is replaced, and its run goes on from its last checkpoint.
+    is killed is replaced, and its run goes on from its last checkpoint. The source of a network of one's own is read
+    once, at the start: an edit while the work goes on changes nothing. A run's key is decided where it is trained.
 
     Args:
         folder, engine, device, store: as in `train`.
         threads: CPU threads of each process. On few cores, many processes of one thread beat one of many.
         processes: how many at once; without it, as many as the cores can feed. 1 trains in this process.
-        progress: is called with dicts: `done`, `total`, `found` (in the store), `failed`, `seconds`, `seconds_left`
-            (None: not known yet), `running` (the last record of each run under way, with its `name`), and `note`.
+        progress: is given the State whenever something happened.
 
     Raises:
         LenetteError: a recipe, the data or a network won't do; nothing has been trained then.
@@ -65,7 +91,7 @@ def run(
         ) from None
     if board.failures:
         raise RunError(_failed(board, Path(store)))
-    return [_found(Path(store), key) for key in work.keys]
+    return [_found(Path(store), board.keys[question]) for question in work.questions]
 
 
 @dataclass(frozen=True)
@@ -79,7 +105,7 @@ class Estimate:
 
 
 def estimate(
-    jobs: Iterable[Job],
+    jobs: Iterable[tuple[Recipe, int]],
     *,
     folder: str | Path | None = None,
     engine: str = "auto",
@@ -97,18 +123,18 @@ def estimate(
     work = _identify(jobs, how)
     processes = number_of_processes(processes, threads, len(work.todo))
     costs = Costs()
-    costs.learn_from_store(Path(store), work.about)
+    costs.learn_from_store(Path(store), work.how)
     basis = "like runs in the store"
     load = workers.loading_once()
     with workers.threads_restored():
-        for key, (recipe, seed) in work.todo.items():
-            if not costs.knows(recipe):
-                ready = training.prepare(recipe, seed, folder, engine, device, threads, load)
-                costs.learn(key, recipe, timed(ready))
+        for question, job in work.todo.items():
+            if not costs.knows(job.recipe):
+                found = training.identify(job.recipe, job.seed, folder, engine, device, threads, load, job.source)
+                costs.learn(question, job.recipe, timed(training.prepare(found)))
                 basis = "a few steps of each new recipe, timed now"
-    seconds = [costs.of_run(recipe) for recipe, _ in work.todo.values()]
+    seconds = [costs.of_run(job.recipe) for job in work.todo.values()]
     whole = max(sum(seconds) / processes, max(seconds, default=0.0))
-    return Estimate(len(work.keys), len(work.todo), whole, basis)
+    return Estimate(len(work.questions), len(work.todo), whole, basis)
 
 
 def number_of_processes(processes: int | None, threads: int, num_jobs: int) -> int:
@@ -130,104 +156,115 @@ def cores() -> int:
 
 @dataclass
 class Work:
-    """The jobs, as the keys of their runs; those that the store doesn't hold, each once; and by what they are run."""
+    """The jobs by their questions' digests: all of them in order; those to train, each once; the keys of those found in
+    the store; and by what engine, device and threads they are run."""
 
-    keys: list[str]
+    questions: list[str]
     todo: dict[str, Job]
-    about: dict[str, Any]
+    keys: dict[str, str]
+    how: tuple[str, str, int]
 
 
-def _identify(jobs: Iterable[Job], how: dict[str, Any]) -> Work:
+def _identify(jobs: Iterable[tuple[Recipe, int]], how: dict[str, Any]) -> Work:
     load = workers.loading_once()
-    work = Work([], {}, {})
-    with workers.threads_restored():
-        for recipe, seed in jobs:
-            ready = training.prepare(recipe, seed, how["folder"], how["engine"], how["device"], how["threads"], load)
-            key = ready.about["key"]
-            work.about = {name: ready.about[name] for name in ("engine", "device", "threads")}
-            work.keys.append(key)
-            found = runs.with_key(how["store"], key)
-            if found is None or found.about["status"] not in ENDED:
-                work.todo[key] = (recipe, seed)
+    read = functools.cache(models.source)
+    work = Work([], {}, {}, ("", "", 0))
+    for recipe, seed in jobs:
+        source = read(recipe.model) if ":" in recipe.model else None
+        asked = (how["folder"], how["engine"], how["device"], how["threads"])
+        identified = training.identify(recipe, seed, *asked, load, source)
+        choice = identified.choice
+        work.how = (choice.name, choice.device, choice.threads)
+        question = identified.question.digest
+        work.questions.append(question)
+        found = runs.with_key(how["store"], identified.key)
+        if found is not None and found.about.status in ENDED:
+            work.keys[question] = identified.key
+        else:
+            work.todo[question] = Job(recipe, seed, source)
     return work
 
 
 class Board:
     """What is known of the work under way; it tells it to the progress function."""
 
-    def __init__(self, work: Work, processes: int, progress: Progress) -> None:
+    def __init__(self, work: Work, processes: int, progress: Tell) -> None:
         self.todo, self.processes, self.progress = work.todo, processes, progress
-        self.total = len(set(work.keys))
+        self.total = len(set(work.questions))
         self.found = self.done = self.total - len(work.todo)
         self.names = names(work.todo)
-        self.running: dict[str, dict[str, Any]] = {}
-        self.ended: set[str] = set()
+        self.keys = work.keys
+        self.running: dict[str, Progress | None] = {}
         self.failures: dict[str, str] = {}
         self.costs = Costs()
         self.start = time.monotonic()
 
-    def hear(self, key: str, what: str, more: Any) -> None:
+    def hear(self, question: str, what: str, more: Any) -> None:
         """Take in a message about a job; see `workers.Hear`."""
         note = ""
-        if what in ("begun", "record"):
-            self.running[key] = {"name": self.names[key], **(more or {})}
-            if more and more["finished"]:
-                seconds = more["train_seconds"] + more["evaluate_seconds"]
-                self.costs.learn(key, self.todo[key][0], seconds / more["epoch"])
+        if what == "begun":
+            self.running[question] = None
+        elif what == "progress":
+            self.running[question] = more
+            if more.finished:
+                seconds = more.train_seconds + more.evaluate_seconds
+                self.costs.learn(question, self.todo[question].recipe, seconds / more.epoch)
+        elif what == "note":
+            note = f"{self.names[question]}: {more}"
         else:
-            del self.running[key]
+            del self.running[question]
         if what == "ended":
-            self.ended.add(key)
+            self.keys[question] = more
             self.done += 1
         if what == "failed":
-            self.failures[key] = more
-            note = f"{self.names[key]}: {more.splitlines()[-1]}"
+            self.failures[question] = more
+            note = f"{self.names[question]}: {more.splitlines()[-1]}"
         if what == "killed":
-            note = f"{self.names[key]}: {more}; it goes on from its last checkpoint"
+            note = f"{self.names[question]}: {more}; it goes on from its last checkpoint"
         self.tell(note)
 
     def tell(self, note: str = "") -> None:
         """Give the progress function the state of things."""
         self.progress(
-            {
-                "done": self.done,
-                "total": self.total,
-                "found": self.found,
-                "failed": len(self.failures),
-                "seconds": time.monotonic() - self.start,
-                "seconds_left": self._seconds_left(),
-                "running": list(self.running.values()),
-                "note": note,
-            }
+            State(
+                done=self.done,
+                total=self.total,
+                found=self.found,
+                failed=len(self.failures),
+                seconds=time.monotonic() - self.start,
+                seconds_left=self._seconds_left(),
+                running=[Running(self.names[question], last) for question, last in self.running.items()],
+                note=note,
+            )
         )
 
     def _seconds_left(self) -> float | None:
         left = []
-        for key, (recipe, _) in self.todo.items():
-            if key in self.ended or key in self.failures:
+        for question, job in self.todo.items():
+            if question in self.keys or question in self.failures:
                 continue
             if not self.costs.has_any():
                 return None
-            record = self.running.get(key, {})
-            share = 1 - record["step"] / record["num_steps"] if "step" in record else 1.0
-            left.append(self.costs.of_run(recipe) * share)
+            last = self.running.get(question)
+            share = 1 - last.step / last.num_steps if last else 1.0
+            left.append(self.costs.of_run(job.recipe) * share)
         return max(sum(left) / self.processes, max(left, default=0.0))
 
 
 def names(jobs: dict[str, Job]) -> dict[str, str]:
     """Return a name for each job that tells it from the others: its recipe, the fields that vary, its seed."""
-    values = {key: recipe.values("what", "training", "augmentation") for key, (recipe, _) in jobs.items()}
+    values = {key: job.recipe.values("what", "training", "augmentation") for key, job in jobs.items()}
     fields = dict.fromkeys(name for one in values.values() for name in one)
     vary = [name for name in fields if len({one.get(name) for one in values.values()}) > 1]
     return {
         key: " ".join(
             [
-                recipe.name or recipe.model,
+                job.recipe.name or job.recipe.model,
                 *(f"{name}={shown(values[key][name])}" for name in vary if name in values[key]),
-                f"seed {seed}",
+                f"seed {job.seed}",
             ]
         )
-        for key, (recipe, seed) in jobs.items()
+        for key, job in jobs.items()
     }
 
 

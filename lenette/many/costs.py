@@ -3,7 +3,6 @@
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from lenette import runs
 from lenette.environment import environment
@@ -26,15 +25,17 @@ class Costs:
         for likeness in _likenesses(recipe):
             self.seconds.setdefault(likeness, {})[run] = seconds
 
-    def learn_from_store(self, store: Path, about: dict[str, Any]) -> None:
-        """Learn from the store's runs on this processor for which the same is said: engine, device, threads."""
-        processor = environment()["processor"]
+    def learn_from_store(self, store: Path, how: tuple[str, str, int]) -> None:
+        """Learn from the store's runs on this processor by the same engine, device and number of threads."""
+        processor = environment().processor
         for run in runs.in_store(store):
             with suppress(LenetteError):  # a damaged run teaches nothing
                 lines = run.metrics
-                if lines and about.items() <= run.about.items() and run.environment["processor"] == processor:
-                    spent = lines[-1]["train_seconds"] + lines[-1]["evaluate_seconds"]
-                    self.learn(run.id, run.recipe, spent / lines[-1]["epoch"])
+                about = run.about
+                alike = how == (about.engine, about.device, about.threads) and run.environment.processor == processor
+                if lines and alike:
+                    spent = lines[-1].train_seconds + lines[-1].evaluate_seconds
+                    self.learn(run.id, run.recipe, spent / lines[-1].epoch)
 
     def has_any(self) -> bool:
         """Say whether anything was learnt."""
@@ -53,7 +54,7 @@ class Costs:
 
 def timed(ready: Prepared) -> float:
     """Return the seconds of an epoch, from a few steps and an evaluated batch."""
-    trainer, recipe = ready.trainer, ready.plan.recipe
+    trainer, recipe = ready.engine, ready.recipe
     trainer.advance(1)  # the first step prepares what the others find
     start, first = time.perf_counter(), trainer.step
     while trainer.step < ready.plan.num_steps and time.perf_counter() - start < TIMED_SECONDS:

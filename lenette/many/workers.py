@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,11 +20,20 @@ from lenette import training
 from lenette.errors import DiskFull, Diverged, LenetteError
 from lenette.files import is_disk_full
 from lenette.interrupts import ctrl_c_blocked, sigterm_as_ctrl_c
+from lenette.progress import Progress
 from lenette.recipes import Recipe
 
-Job = tuple[Recipe, int]
-# hear(key, what, more): "begun"; "record", a record of `train`; "ended", be it by divergence; and with a text "killed"
-# (it will be tried again), "failed", or "full" (the disk has no room left).
+
+class Job(NamedTuple):
+    """One run: the recipe, the seed, and the text of the network's source where that is the user's own."""
+
+    recipe: Recipe
+    seed: int
+    source: str | None
+
+
+# hear(name, what, more): "begun"; "progress", a Progress of `train`; "ended", with the run's key, be it by divergence;
+# and with a text "note", "killed" (it will be tried again), "failed", or "full" (the disk has no room left).
 Hear = Callable[[str, str, Any], None]
 
 STOP_SECONDS = 10.0
@@ -43,7 +52,7 @@ def run_here(jobs: dict[str, Job], how: dict[str, Any], hear: Hear) -> None:
     with threads_restored():
         for key, job in jobs.items():
             hear(key, "begun", None)
-            what, more = _attempt(job, how, load, partial(hear, key, "record"))
+            what, more = _attempt(job, how, load, partial(hear, key, "progress"), partial(hear, key, "note"))
             hear(key, what, more)
             if what == "full":
                 raise DiskFull(more)
@@ -108,7 +117,7 @@ class Worker:
         except (EOFError, OSError):
             self.process.join()
             what, more = "killed", f"its process was killed ({_cause(self.process.exitcode)})"
-        if what != "record":
+        if what not in ("progress", "note"):
             self.key = None
         return key, what, more
 
@@ -148,28 +157,32 @@ def _work(pipe: Connection, how: dict[str, Any]) -> None:
     load = loading_once()
     reported = 0.0
 
-    def report(record: dict[str, Any]) -> None:
+    def send(what: str, more: Any) -> None:
+        try:
+            pipe.send((what, more))
+        except OSError:  # whoever asked for the run is gone: save it and end
+            signal.raise_signal(signal.SIGTERM)
+
+    def report(progress: Progress) -> None:
         nonlocal reported
-        if record["finished"] or time.monotonic() - reported > REPORT_SECONDS:
+        if progress.finished or time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
-            try:
-                pipe.send(("record", record))
-            except OSError:  # whoever asked for the run is gone: save it and end
-                signal.raise_signal(signal.SIGTERM)
+            send("progress", progress)
 
     try:
         while True:
-            pipe.send(_attempt(pipe.recv(), how, load, report))
+            pipe.send(_attempt(pipe.recv(), how, load, report, partial(send, "note")))
     except (EOFError, OSError, KeyboardInterrupt):
         return
 
 
-def _attempt(job: Job, how: dict[str, Any], load: training.Load, report: training.Progress) -> tuple[str, Any]:
-    recipe, seed = job
+def _attempt(
+    job: Job, how: dict[str, Any], load: training.Load, report: training.Tell, say: training.Say
+) -> tuple[str, Any]:
     try:
-        training.train(recipe, seed, **how, progress=report, load=load)
-    except Diverged:
-        return "ended", None
+        run = training.train(job.recipe, job.seed, **how, progress=report, say=say, load=load, source=job.source)
+    except Diverged as diverged:
+        return "ended", diverged.key
     except DiskFull as full:
         return "full", str(full)
     except LenetteError as error:
@@ -178,7 +191,7 @@ def _attempt(job: Job, how: dict[str, Any], load: training.Load, report: trainin
         if is_disk_full(error):
             return "full", f"the disk is full: {error}"
         return "failed", "".join(traceback.format_exception(error)).rstrip()
-    return "ended", None
+    return "ended", run.about.key
 
 
 def _cause(exitcode: int | None) -> str:

@@ -6,25 +6,28 @@ from collections.abc import Callable
 from torch import nn
 
 from lenette.errors import ModelError, nearest
+from lenette.models.counts import Counts, count
 from lenette.models.deep import deep_19k
 from lenette.models.four_conv import four_conv_593k
 from lenette.models.ladder import ladder_7k, ladder_12k, ladder_15k
 from lenette.models.lenet import lenet5
 from lenette.models.mlp import sigmoid_mlp
-from lenette.models.own import SIGNATURE, own_digest, own_function, source_file
+from lenette.models.own import SIGNATURE, is_file, own_function, own_source
 from lenette.models.summary import count_parameters, format_summary, num_bytes, require_fit, summary
 from lenette.models.transition import transition_19k
 from lenette.models.under import under_8k, under_10k, under_20k
 
 __all__ = [
     "MODELS",
+    "Counts",
     "build",
+    "count",
     "count_parameters",
     "format_summary",
+    "is_file",
     "num_bytes",
     "require_fit",
-    "source_digest",
-    "source_file",
+    "source",
     "summary",
 ]
 
@@ -43,7 +46,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> nn.Module:
+def build(
+    name: str, num_classes: int = 10, in_channels: int = 1, image_size: int = 28, source: str | None = None
+) -> nn.Module:
     """Return a new network, its weights drawn from torch's global generator.
 
     Args:
@@ -51,6 +56,7 @@ def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: in
         num_classes: logits that it gives for each image.
         in_channels: of the images [in_channels, image_size, image_size], pixels.
         image_size: height and width of the images, pixels.
+        source: the text of the file that `name` names, where it was read already.
 
     Raises:
         ModelError: the name is unknown, a number isn't positive, the image is too small or too large, or the user's
@@ -66,7 +72,7 @@ def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: in
         except RuntimeError as error:  # of its size alone
             what = f"{num_classes} classes of images of {in_channels}x{image_size}x{image_size}"
             raise ModelError(f"{name} for {what} is too large for this machine's memory: {error}") from error
-    function = own_function(name)
+    function = own_function(name, source)
     arguments = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     short = name.rpartition(":")[2]
     try:
@@ -96,14 +102,14 @@ def build(name: str, num_classes: int = 10, in_channels: int = 1, image_size: in
     return model
 
 
-def source_digest(name: str) -> str:
-    """Return the sha256 (hex) of the source file of a user's own network, so that an edit shows; "" for a shipped one.
+def source(name: str) -> str:
+    """Return the text of the source of a user's own network, a file's or a module's; "" for a shipped one.
 
     Raises:
         ModelError: the name is unknown or the file isn't there.
     """
     _require_name(name)
-    return "" if name in MODELS else own_digest(name)
+    return "" if name in MODELS else own_source(name)
 
 
 def _require_name(name: str) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import tokenize
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,19 +16,25 @@ from lenette.errors import ModelError, nearest
 SIGNATURE = "(num_classes=10, in_channels=1, image_size=28)"
 
 
-def own_function(name: str) -> Callable[..., Any]:
+def own_function(name: str, source: str | None = None) -> Callable[..., Any]:
     """Return the function that `name` points to; a file is read afresh each time, a module is imported once a process.
+
+    Args:
+        source: the file's text where it was read already; it is then what runs, whatever became of the file.
 
     Raises:
         ModelError: the file or module can't be loaded or has no such function.
     """
-    source, attribute = _split(name)
-    module = _load_file(_existing(source)) if source.endswith(".py") else _import(source, attribute)
+    place, attribute = _split(name)
+    if is_file(name):
+        module = _load_file(Path(place).expanduser(), own_source(name) if source is None else source)
+    else:
+        module = _import(place, attribute)
     function = getattr(module, attribute, None)
     if function is None:
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise ModelError(
-            f"{source} has no function '{attribute}'{nearest(attribute, functions)}; "
+            f"{place} has no function '{attribute}'{nearest(attribute, functions)}; "
             f"write there: def {attribute}{SIGNATURE}: ..."
         )
     if not callable(function):
@@ -37,22 +44,21 @@ def own_function(name: str) -> Callable[..., Any]:
     return function
 
 
-def own_digest(name: str) -> str:
-    """Return the sha256 (hex) of the one source file that `name` points to, not of what that file imports.
+def own_source(name: str) -> str:
+    """Return the text of the one source file that `name` points to, not of what that file imports; line ends are \\n.
 
-    A module's is taken once a process, as the module itself is imported once.
+    A module's is read once a process, as the module itself is imported once.
 
     Raises:
-        ModelError: there is no such file or module, or it has no source.
+        ModelError: there is no such file or module, it has no source, or that is no text.
     """
-    source, _ = _split(name)
-    return _sha256(_existing(source).read_bytes()) if source.endswith(".py") else _module_digest(source)
+    place, _ = _split(name)
+    return _text(_existing(place)) if is_file(name) else _module_source(place)
 
 
-def source_file(name: str) -> Path | None:
-    """Return the file that `name` (path/file.py:function) points to; None for any other name."""
-    source = name.rpartition(":")[0]
-    return _existing(source) if source.endswith(".py") else None
+def is_file(name: str) -> bool:
+    """Say whether `name` is path/file.py:function."""
+    return name.rpartition(":")[0].endswith(".py")
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -63,14 +69,22 @@ def _split(name: str) -> tuple[str, str]:
 
 
 @cache
-def _module_digest(module: str) -> str:
+def _module_source(module: str) -> str:
     try:
         spec = importlib.util.find_spec(module)
     except Exception as error:
         raise ModelError(f"module '{module}' can't be found: {type(error).__name__}: {error}") from error
     if spec is None or not spec.has_location or spec.origin is None:
         raise ModelError(f"module '{module}' has no source file; write path/file.py:function")
-    return _sha256(Path(spec.origin).read_bytes())
+    return _text(Path(spec.origin))
+
+
+def _text(path: Path) -> str:
+    try:
+        with tokenize.open(path) as file:  # as Python reads it: in the encoding that it names, line ends made one
+            return file.read()
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} can't be read as Python: {error}") from error
 
 
 def _existing(source: str) -> Path:
@@ -81,15 +95,15 @@ def _existing(source: str) -> Path:
     return path.resolve()
 
 
-def _load_file(path: Path) -> ModuleType:
-    content = path.read_bytes()
+def _load_file(path: Path, text: str) -> ModuleType:
     # A name of its own can't clash with an installed module; executing the text by hand passes by Python's cache of
     # compiled files, which takes a quick edit for no edit.
-    module = ModuleType(f"lenette_own_{_sha256(str(path).encode() + content)[:16]}")
+    content = str(path).encode() + text.encode()
+    module = ModuleType(f"lenette_own_{hashlib.sha256(content).hexdigest()[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     try:
-        exec(compile(content, str(path), "exec"), vars(module))
+        exec(compile(text, str(path), "exec"), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise ModelError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
@@ -103,10 +117,6 @@ def _import(module: str, attribute: str) -> ModuleType:
         file = Path(*module.split(".")).with_suffix(".py")
         hint = f"; the file is here: write {file}:{attribute}" if file.is_file() else ""
         raise ModelError(f"module '{module}' can't be imported: {type(error).__name__}: {error}{hint}") from error
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _a(thing: object) -> str:

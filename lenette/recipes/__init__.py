@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from lenette.errors import RecipeError, nearest
-from lenette.recipes.recipe import Recipe, from_mapping, from_toml
+from lenette.recipes.recipe import FIELDS_VERSION, Recipe, from_mapping, from_toml
+from lenette.recipes.version1 import digest_v1
 
-__all__ = ["Recipe", "from_mapping", "from_toml", "load", "names"]
+__all__ = ["FIELDS_VERSION", "Recipe", "digest_v1", "from_mapping", "from_toml", "load", "names"]
 
 SHIPPED = Path(__file__).parent
 

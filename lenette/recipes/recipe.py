@@ -12,6 +12,8 @@ from lenette.errors import RecipeError, nearest
 
 REQUIRED = object()
 LARGEST = 1e18  # of any field: what is beyond is a slip, or infinite
+FIELDS_VERSION = 2  # of the fields' defaults and meanings: see `Recipe.numbers`
+NUMBERS = ("what", "training", "augmentation", "record")  # the groups of fields that change numbers
 
 
 def _field(
@@ -204,18 +206,27 @@ class Recipe:
             if getattr(self, f.name) is not None and (not groups or f.metadata["group"] in groups)
         }
 
+    def numbers(self) -> dict[str, Any]:
+        """Return the fields that change numbers and are not at their default, as JSON holds them.
+
+        So a field that is added later, its default being what was done before, changes no recipe's digest. Where a
+        default or a field's meaning changes, FIELDS_VERSION is raised. Of a network in a file it holds the function's
+        name alone, and of a data set its folder's: both may lie anywhere, and a run's key holds what is in them.
+        """
+        numbers = {
+            f.name: list(value) if isinstance(value, tuple) else value
+            for f in fields(self)
+            if f.metadata["group"] in NUMBERS
+            and (value := getattr(self, f.name)) is not None
+            and value != _use(f, self)[1]
+        }
+        return numbers | _anywhere(self)
+
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the fields that change numbers: not of the budget and the words.
-
-        Of a network in a file it holds the function's name alone, so that the file may lie anywhere: a run's key holds
-        the file's content besides.
-        """
-        numbers = self.values("what", "training", "augmentation", "record")
-        source, _, function = self.model.rpartition(":")
-        if source.endswith(".py"):
-            numbers["model"] = f"file:{function}"
-        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+        """SHA-256 (hex) of `numbers` under FIELDS_VERSION: not of the budget and the words."""
+        text = json.dumps({"fields": FIELDS_VERSION, **self.numbers()}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
         """Return {field: (here, there)} for the fields that change numbers and differ."""
@@ -278,6 +289,13 @@ def _use(f: Any, recipe: Recipe) -> tuple[bool, Any]:
     if isinstance(defaults, dict):
         return value in defaults, defaults.get(value)
     return bool(value), defaults
+
+
+def _anywhere(recipe: Recipe) -> dict[str, str]:
+    """Return the model and the data set under names that don't depend on where they lie."""
+    source, _, function = recipe.model.rpartition(":")
+    model = f"file:{function}" if source.endswith(".py") else recipe.model
+    return {"model": model, "dataset": Path(recipe.dataset).name or recipe.dataset}
 
 
 def _users(f: Any) -> str:

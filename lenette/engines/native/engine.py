@@ -2,8 +2,6 @@
 
 import copy
 import ctypes
-import hashlib
-from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +79,6 @@ class Engine:
         shape = tuple(dataset.images.shape[1:])
         source = source_of(model, (shape[0], shape[1], shape[2]), dataset.mean, dataset.std)
         self.library = compiler.compile_library(source, scalar)
-        self.build: dict[str, Any] = compiler.build_of(scalar) | {"source": hashlib.sha256(source.encode()).hexdigest()}
         self.dtype = {"float": torch.float32, "double": torch.float64}[scalar]
         self.plan = plan
         self.step = 0
@@ -120,6 +117,18 @@ class Engine:
         self.num_classes = self.library.lenette_num_classes(self.network)
         if self.labels.max() >= self.num_classes:
             raise ModelError(f"the network tells {self.num_classes} classes apart; a label is {self.labels.max()}")
+
+    @staticmethod
+    def require(model, recipe, dataset):
+        """Nothing."""
+        supports(model, recipe)
+        shape = dataset.images.shape[1:]
+        source_of(model, (shape[0], shape[1], shape[2]), dataset.mean, dataset.std)
+
+    @staticmethod
+    def build(device, threads):
+        """Build."""
+        return compiler.build_of("float") | {"arithmetic": 1}
 
     def __del__(self) -> None:
         if hasattr(self, "network"):

@@ -1,0 +1,76 @@
+"""How many numbers a network's inference reads: those that are trained, and those that are not, told apart."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from lenette.models.structure import constants
+from lenette.records import Count, Record
+
+
+class Counts(Record, frozen=True):
+    """Numbers of a network.
+
+    `trainable` parameters are what the courses count; `frozen` ones have no gradient; `buffers` are all other tensors,
+    those outside the state dict and constants in forward included; `statistics` the running mean and variance of
+    torch's batch-norm layers, which a shift and a factor of the layer before can take in.
+    """
+
+    trainable: Count
+    frozen: Count
+    buffers: Count
+    statistics: Count
+
+    @property
+    def parameters(self) -> int:
+        """What `max_parameters` is held against: everything but batch-norm's statistics."""
+        return self.trainable + self.frozen + self.buffers
+
+
+def count(network: nn.Module) -> Counts:
+    """Return the numbers that inference reads, each tensor once, layers that forward never uses included."""
+    network = copy.deepcopy(network).eval()  # tracing leaves its mark
+    parameters = [value for value in network.parameters() if not nn.parameter.is_lazy(value)]
+    statistics = [
+        value
+        for module in network.modules()
+        if isinstance(module, _NormBase)
+        for value in (module.running_mean, module.running_var, module.num_batches_tracked)
+        if value is not None
+    ]
+    told = {id(value) for value in (*parameters, *statistics)}
+    others = {id(value): _size(value) for value in _others(network) if id(value) not in told}
+    return Counts(
+        trainable=sum(value.numel() for value in parameters if value.requires_grad),
+        frozen=sum(value.numel() for value in parameters if not value.requires_grad),
+        buffers=sum(others.values()),
+        statistics=sum(value.numel() for value in statistics),
+    )
+
+
+def _others(network: nn.Module) -> Iterator[Any]:
+    yield from network.buffers()
+    for module in network.modules():
+        hidden = [value for name, value in vars(module).items() if name not in ("_parameters", "_buffers", "_modules")]
+        yield from _tensors(hidden)
+    yield from constants(network)
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    """Yield the tensors, arrays and unregistered modules' tensors in what a module keeps as a plain attribute."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        yield value
+    elif isinstance(value, nn.Module):
+        yield from (*value.parameters(), *value.buffers())
+    elif isinstance(value, dict | list | tuple | set):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
+
+
+def _size(value: Any) -> int:
+    return value.numel() if isinstance(value, torch.Tensor) else value.size
