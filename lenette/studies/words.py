@@ -67,14 +67,14 @@ def together(study: Study) -> str:
         return ""
     if study.question not in compare.SETTLED:
         return (
-            "Those of differences hold for all pairs of cells together at 95 % (Games and Howell), since the figures "
-            "themselves chose the cell that the others are held against."
+            "The differences' intervals hold for all pairs of cells together at 95 % (Games and Howell), since the "
+            "figures themselves chose the cell that the others are held against."
         )
     if len(found) == 1:
         return ""
     return (
-        f"Those of the {len(found)} differences, taken seed by seed, are made at {100 * found[0].level:.4g} % each, so "
-        "that they hold together at 95 % (Bonferroni)."
+        f"The {len(found)} differences are taken seed by seed, each interval at {100 * found[0].level:.4g} %, so that "
+        "they hold together at 95 % (Bonferroni)."
     )
 
 
