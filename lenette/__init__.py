@@ -17,7 +17,7 @@ _HOMES = {
     "model": "lenette.models:build",
     "print_lines": "lenette.progress",
     "prove": "lenette.evidence.proof",
-    "recipe": "lenette.recipes:load",
+    "recipe": "lenette.runs:load_recipe",
     "resume": "lenette.training",
     "run": "lenette.runs:find",
     "summary": "lenette.models",
@@ -29,6 +29,10 @@ __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lenette")
     if name not in _HOMES:
         raise AttributeError(f"module 'lenette' has no attribute '{name}'")
     from importlib import import_module

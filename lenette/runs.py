@@ -23,9 +23,9 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from lenette import files, models, records
+from lenette import files, models, recipes, records
 from lenette.environment import Environment
-from lenette.errors import RunError, nearest
+from lenette.errors import RecipeError, RunError, nearest
 from lenette.identity import Build, Question
 from lenette.inference import Network
 from lenette.metrics import Evaluation
@@ -82,7 +82,7 @@ class About(Record, frozen=True, kw_only=True):
     num_steps: Count
     data: DataAbout
     question: Question | None = None
-    build: Build = {}
+    build: Build | None = None
     diverged_at: DivergedAt | None = None
 
 
@@ -403,16 +403,48 @@ def find(name: str, store: Path = DEFAULT_STORE, run_code: bool = False) -> Run:
     return run
 
 
+def load_recipe(name: str, store: Path = DEFAULT_STORE, run_code: bool = False) -> Recipe:
+    """Return the recipe of that name: what `recipes.load` takes, or that of a run, by its folder or as `find` says.
+
+    A run's network of one's own is then the copy that the run keeps.
+
+    Args:
+        run_code: whether a run's network, where that is a Python file of somebody else's, may be run from now on.
+
+    Raises:
+        RecipeError: there is no such recipe or run, or it can't be read.
+        ModelError: the run's network is somebody else's code, which this user has not agreed to run.
+    """
+    if not (Path(name) / "run.json").is_file():
+        try:
+            return recipes.load(name)
+        except RecipeError:
+            if ":" in name or name.endswith(".toml") or not _named(name, store):
+                raise
+    run = find(name, store, run_code)
+    recipe, source = run.recipe, run.source
+    if source is None:
+        return recipe
+    trust.require(source, f"{SOURCE} of run {run.id}", run_code)
+    return recipe.but(model=f"{run.folder / SOURCE}:{recipe.model.rpartition(':')[2]}")
+
+
+def _named(name: str, store: Path) -> list[Run]:
+    """Return the runs of that name, or else those whose names begin so."""
+    runs = in_store(store)
+    return [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
+
+
 def _find(name: str, store: Path) -> Run:
     if (Path(name) / "run.json").exists():
         return Run(Path(name))
     name = name.rstrip("/")
-    runs = in_store(store)
-    found = [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
+    found = _named(name, store)
     if len(found) == 1:
         return found[0]
     if found:
         named = ", ".join(f"{run.id} ({_created(run)[:10]})" for run in found)
         raise RunError(f"'{name}' begins the names of {len(found)} runs: {named}")
+    runs = in_store(store)
     hint = nearest(name, [run.id for run in runs]) or f"; `lenette runs` lists the {len(runs)} that it holds"
     raise RunError(f"no run '{name}' in {store}{hint}")

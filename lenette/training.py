@@ -1,26 +1,21 @@
 """train(recipe, seed) -> Run: the plan, the engine and the record, brought together."""
 
-import dataclasses
-import functools
 import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from filelock import FileLock, Timeout
-from torch import nn
 
-from lenette import data, engines, identity, models, recipes, runs
-from lenette.data import Dataset, splits
-from lenette.engines import Choice, Engine
+from lenette import identity, ledger, recipes, runs
+from lenette.engines import Engine
 from lenette.environment import environment
-from lenette.errors import BudgetError, DataError, Diverged, ModelError, RecipeError, RunError, UnsupportedByEngine
-from lenette.identity import Question
+from lenette.errors import Diverged, RunError
 from lenette.interrupts import interruptible
+from lenette.jobs import Load, Prepared, identify, prepare
 from lenette.metrics import Evaluation, evaluate
 from lenette.models import trust
 from lenette.plan import Plan
@@ -30,7 +25,6 @@ from lenette.runs import Checkpoint, DivergedAt, Run, Tally
 
 Tell = Callable[[Progress], None]
 Say = Callable[[str], None]
-Load = Callable[[Recipe, str | Path | None], tuple[Dataset, Dataset | None]]
 
 CHUNKS_PER_EPOCH = 20
 CHECKPOINT_SECONDS = 30.0
@@ -63,7 +57,7 @@ def train(
     Where another process trains the same run, it is waited for.
 
     Args:
-        recipe: a Recipe, or what `recipes.load` takes: a shipped name, a TOML file, a run's folder, file.py:function.
+        recipe: a Recipe, or what `runs.load_recipe` takes: a shipped name, a TOML file, a run, file.py:function.
         seed: decides all that is random.
         folder: where the data set lies; without it, where `data.load` looks.
         engine: "auto" or the name of one.
@@ -81,7 +75,7 @@ def train(
         LenetteError: the recipe, data, network or budget won't do, or the loss is no longer finite (Diverged).
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once the run is saved so that it can be resumed.
     """
-    recipe = (recipes.load(recipe) if isinstance(recipe, str) else recipe).but(**changes)
+    recipe = (runs.load_recipe(recipe, Path(store)) if isinstance(recipe, str) else recipe).but(**changes)
     found = identify(recipe, seed, folder, engine, device, threads, load, source)
     run = None if again else runs.with_key(Path(store), found.key)
     if run is not None and run.about.status in ("done", "cut"):
@@ -92,8 +86,31 @@ def train(
     with runs.store_lock(Path(store)):
         run = None if again else runs.with_key(Path(store), ready.key)
         if run is None:
-            run = runs.create(Path(store), recipe, ready.about, environment(), ready.source or None)
+            run = _created(Path(store), ready)
     return _go_on(run, ready, progress or (lambda record: None), say)
+
+
+def _created(store: Path, ready: Prepared) -> Run:
+    """Make the folder of a new run; a look at the test images is written down before the first one."""
+    about = ready.about
+    run = runs.create(store, ready.recipe, about, environment(), ready.source or None)
+    if ready.source:
+        trust.remember(ready.source)
+    if ready.evaluated is not None and ready.evaluated.part == "test":
+        seen = ready.evaluated
+        look = ledger.Look(
+            what="every epoch",
+            time=about.created,
+            dataset=seen.name,
+            part=seen.part,
+            run=run.id,
+            key=about.key,
+            recipe=ready.recipe.digest,
+            protocol=ready.recipe.protocol,
+            num_images=len(seen),
+        )
+        ledger.look(store, seen.digest, look)
+    return run
 
 
 def resume(run: Run, progress: Tell | None = None, say: Say = say_on_stderr) -> Run:
@@ -106,7 +123,8 @@ def resume(run: Run, progress: Tell | None = None, say: Say = say_on_stderr) -> 
     about = run.about
     if about.question is None:
         raise RunError(
-            f"run {run.id} was begun by version 1 of lenette, and can't go on: begin anew with: lenette train {run.folder}"
+            f"run {run.id} was begun by version 1 of lenette, and can't go on: "
+            f"begin anew with: lenette train {run.folder}"
         )
     source = run.source
     if source is not None:
@@ -120,166 +138,6 @@ def resume(run: Run, progress: Tell | None = None, say: Say = say_on_stderr) -> 
             f"be another; begin anew with: lenette train {run.folder}"
         )
     return _go_on(run, prepare(found), progress or (lambda record: None), say)
-
-
-@dataclass(frozen=True)
-class Identified:
-    """A run before anything is built: what it asks, which engine would answer, and the images and the network for it.
-
-    `parameters` are the network's trainable ones; `source` is the text of the file of a network of one's own, "" for
-    any other; `folder` where the data set was said to lie.
-    """
-
-    recipe: Recipe
-    question: Question
-    choice: Choice
-    plan: Plan
-    network: nn.Module
-    parameters: int
-    source: str
-    images: Dataset
-    evaluated: Dataset | None
-    folder: str | None
-
-    @property
-    def key(self) -> str:
-        """The key of the run."""
-        return identity.key(self.question, self.choice.build)
-
-    @property
-    def about(self) -> runs.About:
-        """What a new run's record says."""
-        images, choice = self.images, self.choice
-        return runs.About(
-            key=self.key,
-            seed=self.question.seed,
-            status="running",
-            created=runs.now(),
-            engine=choice.name,
-            engine_reason=choice.reason,
-            device=choice.device,
-            threads=choice.threads,
-            parameters=self.parameters,
-            num_steps=self.plan.num_steps,
-            data=runs.DataAbout(
-                name=images.name,
-                folder=self.folder,
-                digest=self.question.data,
-                num_images=len(images),
-                classes=list(images.classes),
-                shape=list(images.images.shape[1:]),
-                mean=list(images.mean),
-                std=list(images.std),
-            ),
-            question=self.question,
-            build=choice.build,
-        )
-
-
-@dataclass(frozen=True)
-class Prepared(Identified):
-    """A run before its first step, its engine made."""
-
-    engine: Engine
-
-
-def identify(
-    recipe: Recipe,
-    seed: int = 0,
-    folder: str | Path | None = None,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    load: Load | None = None,
-    source: str | None = None,
-) -> Identified:
-    """Return which run it would be, without building its engine; the arguments are those of `train`.
-
-    Raises:
-        LenetteError: the recipe, data, network or budget won't do.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise RecipeError(f"seed = {seed!r}: must be a whole number")
-    images, evaluated = (load or datasets)(recipe, folder)
-    channels, height, width = images.images.shape[1:]
-    source = (models.source(recipe.model) if source is None else source) if ":" in recipe.model else ""
-    plan = Plan(recipe, seed, len(images), (height, width))
-    text = source if models.is_file(recipe.model) else None
-    network = plan.initial(functools.partial(models.build, recipe.model, len(images.classes), channels, height, text))
-    models.require_fit(network, (channels, height, width), len(images.classes))
-    parameters = check_budget(recipe, network)
-    digests = [images.digest, evaluated.digest if evaluated else ""]
-    return Identified(
-        recipe=recipe,
-        question=identity.question(recipe, network, source, seed, digests),
-        choice=engines.choose(engine, device, threads, network, recipe, images),
-        plan=plan,
-        network=network,
-        parameters=parameters,
-        source=text or "",
-        images=images,
-        evaluated=evaluated,
-        folder=None if folder is None else str(Path(folder).absolute()),
-    )
-
-
-def prepare(found: Identified) -> Prepared:
-    """Return the run with its engine made.
-
-    Raises:
-        UnsupportedByEngine: the engine that was asked for can't be compiled here; "auto" then takes the reference.
-    """
-    fields = {name: getattr(found, name) for name in Identified.__dataclass_fields__}
-    try:
-        return Prepared(**fields, engine=engines.make(found.choice, found.network, found.plan, found.images))
-    except UnsupportedByEngine as why:
-        if not found.choice.auto or found.choice.name == "reference":
-            raise
-        how = (found.choice.device, found.choice.threads, found.network, found.recipe, found.images)
-        fields["choice"] = dataclasses.replace(engines.choose("reference", *how), reason=str(why))
-        return Prepared(**fields, engine=engines.make(fields["choice"], found.network, found.plan, found.images))
-
-
-def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset, Dataset | None]:
-    """Return the images to train on, and those that are evaluated every epoch, if any.
-
-    Under the sealed protocol the test images are not even read. The validation part is then the data set's own, the
-    val/ of an image folder, where it has one, whichever `fold` is asked for; else that sixth of the training images.
-
-    Raises:
-        DataError: the data set is missing or damaged, or its images are not square.
-    """
-    images = data.load(recipe.dataset, "train", folder)
-    if images.images.shape[2] != images.images.shape[3]:
-        raise DataError(f"data set '{images.name}': its images are {list(images.images.shape[2:])}, not square")
-    part = runs.evaluated_part(recipe)
-    if part == "test":
-        return images, data.load(recipe.dataset, "test", folder)
-    if part == "validation" and part in data.parts(recipe.dataset):
-        return images, data.load(recipe.dataset, part, folder)
-    if part == "validation":
-        kept, held_out = splits.validation(images.labels, recipe.fold)
-        return images.subset(kept, "train"), images.subset(held_out, "validation")
-    return images, None
-
-
-def check_budget(recipe: Recipe, network: nn.Module) -> int:
-    """Return the network's number of trainable parameters.
-
-    Raises:
-        ModelError: it has none.
-        BudgetError: it exceeds max_parameters, which frozen ones and other tensors count towards, or max_bytes.
-    """
-    counts = models.count(network)
-    if not counts.trainable:
-        raise ModelError(f"model '{recipe.model}' has no trainable parameters")
-    for name, value in (("max_parameters", counts.parameters), ("max_bytes", models.num_bytes(network.state_dict()))):
-        if 0 < getattr(recipe, name) < value:
-            told = f" ({counts.trainable:,} of them trainable)" if name == "max_parameters" != counts.trainable else ""
-            raise BudgetError(
-                f"model '{recipe.model}' exceeds the budget: {value:,}{told} against {name} = {getattr(recipe, name):,}"
-            )
-    return counts.trainable
 
 
 def _go_on(run: Run, ready: Prepared, progress: Tell, say: Say) -> Run:

@@ -1,35 +1,49 @@
+import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from filelock import Timeout
+from msgspec.structs import replace
 
-from lenette import runs
-from lenette.errors import RunError
-from lenette.models import build
+from lenette import records, runs, training
+from lenette.environment import Environment
+from lenette.errors import DataError, RecipeError, RunError
+from lenette.metrics import Evaluation
+from lenette.models import build, trust
+from lenette.progress import Epoch
 from lenette.recipes import Recipe
+from lenette.runs import About, Checkpoint, DataAbout, Tally
 
 KEY = "0123456789abcdef"
 RECIPE = Recipe(model="lenet5", protocol="course", name="tiny")
-DATA = {
-    "name": "own",
-    "folder": None,
-    "digest": ["a", "b"],
-    "num_images": 8,
-    "classes": [str(digit) for digit in range(10)],
-    "shape": [1, 28, 28],
-    "mean": [0.1],
-    "std": [0.3],
-}
-PROGRESS = {"step": 7, "tally": {"loss": 1 / 3, "num_seen": 12}, "num_lines": 1}
+DATA = DataAbout("own", None, ["a", "b"], 8, [str(digit) for digit in range(10)], [1, 28, 28], [0.1], [0.3])
+ABOUT = About(
+    key=KEY,
+    seed=0,
+    status="running",
+    created="2026-11-25T12:00:00+00:00",
+    engine="reference",
+    engine_reason="as asked",
+    device="cpu",
+    threads=1,
+    parameters=44_426,
+    num_steps=10,
+    data=DATA,
+    build={"engine": "reference"},
+)
+ENVIRONMENT = Environment("0", "3", "2", "2", "Linux", "some", 2)
+PROGRESS = Checkpoint(step=7, tally=Tally(loss=1 / 3, num_seen=12), num_lines=1)
+EPOCH = Epoch(1, 5, 0.1, 2.0, 0.5, 1.0, 0.1)
 
 
 @pytest.fixture
 def create(tmp_path):
     """A function that makes a run in the test's store."""
 
-    def make(recipe=RECIPE, seed=0, key=KEY, **about):
-        return runs.create(tmp_path, recipe, {"seed": seed, "key": key, "data": DATA, **about}, {"torch": "2"})
+    def make(recipe=RECIPE, **about):
+        return runs.create(tmp_path, recipe, replace(ABOUT, **about), ENVIRONMENT)
 
     return make
 
@@ -40,15 +54,15 @@ def run(create):
 
 
 def finish(run):
-    part = {"accuracy": 0.5, "loss": 1.5, "per_class_accuracy": [0.5] * 10}
-    run.finish(build("lenet5").state_dict(), {"train": part, "test": {**part, "accuracy": 0.25}}, "done", note="n")
+    part = Evaluation(8, 1.5, 0.5, 4, [0.5] * 10, [], 0.1, [])
+    run.finish(build("lenet5").state_dict(), {"train": part, "test": replace(part, accuracy=0.25)}, "done")
     return run
 
 
 def test_a_new_run(run, tmp_path):
     assert run.folder == tmp_path / "tiny-s0-01234567"
-    assert (run.recipe, run.seed, run.environment) == (RECIPE, 0, {"torch": "2"})
-    assert run.about["status"] == "running"
+    assert (run.recipe, run.seed, run.environment) == (RECIPE, 0, ENVIRONMENT)
+    assert run.about.status == "running"
     assert (run.metrics, run.curve, run.part) == ([], {}, "test")
 
 
@@ -71,35 +85,18 @@ def test_a_recipes_name_becomes_one_plain_folder(name, folder, create, tmp_path)
     assert runs.with_key(tmp_path, KEY) == run
 
 
-def test_the_key_covers_all_that_decides_the_bits(tmp_path):
-    file = tmp_path / "net.py"
-    file.write_text("one = 1")
-    own = RECIPE.but(model=f"{file}:net")
-    base = (own, 0, ["a", "b"], {"engine": "reference", "threads": 1})
-    keys = {runs.key_of(*base)}
-    keys.add(runs.key_of(own.but(lr=0.2), *base[1:]))
-    keys.add(runs.key_of(own.but(max_seconds=3.0), *base[1:]))
-    keys.add(runs.key_of(own, 1, *base[2:]))
-    keys.add(runs.key_of(own, 0, ["a", "c"], base[3]))
-    keys.add(runs.key_of(own, 0, ["a", "b"], {"engine": "reference", "threads": 2}))
-    assert len(keys) == 6
-    assert runs.key_of(own.but(title="t", max_parameters=5), *base[1:]) in keys
-    file.write_text("one = 2")
-    assert runs.key_of(*base) not in keys
-
-
 def test_figures_of_a_run_that_has_ended(run):
     finish(run)
-    assert (run.status, run.about["note"]) == ("done", "n")
+    assert run.status == "done"
     assert (run.train_accuracy, run.test_accuracy, run.test_loss) == (0.5, 0.25, 1.5)
     assert run.test_per_class_accuracy == [0.5] * 10
     with pytest.raises(RunError, match="has no validation accuracy: it evaluated its train, test images"):
         _ = run.validation_accuracy
-    assert run.model().training is False
+    assert run.network().model.training is False
 
 
 def test_figures_of_a_run_that_has_not_ended(run):
-    for ask in (lambda: run.final, lambda: run.test_accuracy, run.model):
+    for ask in (lambda: run.final, lambda: run.test_accuracy, run.network):
         with pytest.raises(
             RunError, match=r"tiny-s0-01234567 has not ended \(interrupted\): lenette resume /.*/tiny-s0-01234567"
         ):
@@ -108,24 +105,25 @@ def test_figures_of_a_run_that_has_not_ended(run):
 
 def test_columns_and_milestones(run):
     lines = [
-        {"epoch": 1, "test_accuracy": 0.97, "train_seconds": 2.0},
-        {"epoch": 2, "test_accuracy": 0.992, "train_seconds": 4.0},
-        {"epoch": 3, "test_accuracy": 0.98, "train_seconds": 6.0, "train_accuracy": 0.99},
+        replace(EPOCH, test_accuracy=0.97, train_seconds=2.0),
+        replace(EPOCH, epoch=2, test_accuracy=0.992, train_seconds=4.0),
+        replace(EPOCH, epoch=3, test_accuracy=0.98, train_seconds=6.0, train_accuracy=0.99),
     ]
     run.write_metrics(lines)
     assert run.metrics == lines
     assert run.curve["train_accuracy"] == [None, None, 0.99]
     assert run.curve["epoch"] == [1, 2, 3]
+    assert "validation_accuracy" not in run.curve
     assert run.seconds_to == {0.98: 4.0, 0.99: 4.0, 0.994: None}
 
 
 def test_logits_are_those_of_the_network_on_normalised_images(run):
     finish(run)
     images = torch.randint(256, (3, 1, 28, 28), dtype=torch.uint8)
-    assert torch.allclose(run.logits(images), run.model()((images.float() / 255 - 0.1) / 0.3), atol=1e-6)
+    assert torch.allclose(run.logits(images), run.network().model((images.float() / 255 - 0.1) / 0.3), atol=1e-6)
     assert torch.allclose(run.predict(images).sum(dim=1), torch.ones(3))
     for bad in (images.float(), images[:, :, :20], images[0], images.repeat(1, 3, 1, 1)):
-        with pytest.raises(RunError, match=r"takes uint8 \[N, 1, 28, 28\]"):
+        with pytest.raises(DataError, match=r"takes uint8 \[N, 1, 28, 28\]"):
             run.predict(bad)
 
 
@@ -147,14 +145,14 @@ def test_damaged_weights_are_refused(damage, run):
     path = run.folder / "model.safetensors"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(RunError, match=r"weights .*model.safetensors are damaged .*--again"):
-        run.model()
+        run.network()
 
 
 @pytest.mark.parametrize("name", ["run.json", "environment.json", "final.json", "metrics.jsonl"])
 def test_damaged_records_are_refused(name, run):
     finish(run)
     (run.folder / name).write_text('{"half": ')
-    with pytest.raises(RunError, match=f"can't read .*{name}"):
+    with pytest.raises(RunError, match=f"{name}.* is damaged"):
         _ = (run.about, run.environment, run.final, run.metrics)
 
 
@@ -168,12 +166,60 @@ def test_records_that_are_gone_are_named(run):
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("[]", "no JSON object"), ('{"seed": 0, "key": ""}', "lacks created, status")]
+    ("change", "fault"),
+    [
+        ({"seed": "0"}, "Expected `int`, got `str` - at `seed`"),
+        ({"status": "won"}, "Invalid enum value 'won' - at `status`"),
+        ({"extra": 1}, "unknown field `extra`"),
+        ({"data": {}}, "missing required field `name` - at `data`"),
+        ({"threads": 10**5000}, "out of range - at `threads`"),
+        ({"build": {"a": {"b": {}}}}, "at `build"),
+        ("[" * 200_000, "got `array`"),
+        ("9" * 100_000, "damaged"),
+    ],
 )
-def test_a_record_that_is_none_is_refused(text, fault, run):
-    (run.folder / "run.json").write_text(text)
-    with pytest.raises(RunError, match=f"run.json is damaged: it .*{fault}"):
+def test_a_record_that_is_none_is_refused_by_its_field(change, fault, run):
+    path = run.folder / "run.json"
+    sys.set_int_max_str_digits(0)
+    path.write_text(change if isinstance(change, str) else json.dumps({**json.loads(path.read_text()), **change}))
+    sys.set_int_max_str_digits(4300)
+    with pytest.raises(RunError, match=r"run\.json is damaged") as error:
         _ = run.about
+    assert fault in str(error.value)
+
+
+def test_a_record_of_absurd_size_is_not_read(run, monkeypatch):
+    monkeypatch.setattr(records, "MAX_BYTES", 100)
+    with pytest.raises(RunError, match="that is no record of lenette's"):
+        _ = run.about
+
+
+OLD = {
+    "run.json": (
+        '{"key": "ab", "seed": 0, "engine": "native", "engine_reason": "as asked", "device": "cpu", "threads": 1,'
+        ' "parameters": 44426, "num_steps": 2, "data": {"name": "mnist", "folder": null, "digest": ["a", "b"],'
+        ' "num_images": 8, "classes": ["0", "1"], "shape": [1, 28, 28], "mean": [0.1], "std": [0.3]},'
+        ' "status": "done", "created": "2026-11-01T00:00:00+00:00"}'
+    ),
+    "environment.json": (
+        '{"lenette": "0.1.0", "python": "3.11.7", "torch": "2.13.0+cpu", "numpy": "2.4.6", "system": "Linux",'
+        ' "processor": "some", "cores": 2, "build": {"engine": "native", "headers": "12"}}'
+    ),
+    "metrics.jsonl": (
+        '{"epoch": 1, "step": 2, "lr": 0.1, "train_loss_running": 2.0, "train_accuracy_running": 0.3,'
+        ' "test_loss": 1.0, "test_accuracy": 0.5, "train_seconds": 1.0, "evaluate_seconds": 0.1}\n'
+    ),
+}
+
+
+def test_a_run_of_version_1_is_read(run):
+    for name, text in OLD.items():
+        (run.folder / name).write_text(text)
+    assert (run.about.question, run.build, run.status) == (None, {"engine": "native", "headers": "12"}, "done")
+    assert (run.metrics[0].test_accuracy, run.environment.torch) == (0.5, "2.13.0+cpu")
+    run.set_status("interrupted")
+    with pytest.raises(RunError, match="version 1 of lenette, and can't go on: begin anew"):
+        training.resume(run)
 
 
 def test_status_of_a_run_that_nobody_trains_any_more(run):
@@ -203,7 +249,7 @@ def test_a_run_of_the_same_key_is_kept_beside_the_new_one(create):
 def test_found_by_key(create, tmp_path):
     run, other = create(), create(key="0123456700000000", recipe=RECIPE.but(name="b"))
     assert runs.with_key(tmp_path, KEY) == run
-    assert runs.with_key(tmp_path, other.about["key"]) == other
+    assert runs.with_key(tmp_path, other.about.key) == other
     assert runs.with_key(tmp_path, "ffff") is None
     assert runs.with_key(tmp_path / "nowhere", KEY) is None
 
@@ -216,6 +262,25 @@ def test_found_by_name_prefix_and_folder(create, tmp_path):
     assert runs.find(f"{first.id}/", tmp_path) == first
     kept = create().id
     assert runs.find(kept, tmp_path).id == kept
+
+
+def test_a_recipe_by_the_name_of_its_run(create, tmp_path):
+    run = create(RECIPE.but(lr=0.25))
+    for name in (run.id, run.id[:8], str(run.folder)):
+        assert runs.load_recipe(name, tmp_path) == run.recipe
+    assert runs.load_recipe("lenet5", tmp_path).name == "lenet5"
+    with pytest.raises(RecipeError, match="unknown recipe 'ladder_7'; did you mean 'ladder_7k'"):
+        runs.load_recipe("ladder_7", tmp_path)
+    create(RECIPE, seed=1, key="ab" * 8)
+    with pytest.raises(RunError, match="begins the names of 2 runs"):
+        runs.load_recipe("tiny", tmp_path)
+
+
+def test_a_recipe_of_a_run_has_the_network_that_the_run_keeps(create, tmp_path):
+    run = create(RECIPE.but(model="far/away.py:tiny"))
+    (run.folder / runs.SOURCE).write_text("# nothing\n")
+    trust.remember("# nothing\n")
+    assert runs.load_recipe(run.id, tmp_path).model == f"{run.folder / runs.SOURCE}:tiny"
 
 
 def test_not_found(create, tmp_path):
@@ -248,14 +313,14 @@ def test_named_to_a_command_by_its_name_or_its_folder(create):
 def test_readers_never_see_half_a_record(run):
     def write():
         for number in range(40):
-            run.set_status("running", number=number)
-            run.write_metrics([{"epoch": epoch} for epoch in range(number)])
+            run.set_status("running", num_steps=number)
+            run.write_metrics([replace(EPOCH, epoch=epoch) for epoch in range(number)])
 
     with ThreadPoolExecutor(1) as pool:
         writer = pool.submit(write)
         while not writer.done():
-            assert run.about["key"] == KEY
+            assert run.about.key == KEY
             lines = run.metrics
-            assert [line["epoch"] for line in lines] == list(range(len(lines)))
+            assert [line.epoch for line in lines] == list(range(len(lines)))
         writer.result()
-    assert (run.about["number"], len(run.metrics)) == (39, 39)
+    assert (run.about.num_steps, len(run.metrics)) == (39, 39)

@@ -1,4 +1,3 @@
-import json
 import random
 import shutil
 import signal
@@ -8,11 +7,12 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from lenette import data, recipes, runs, training
+from lenette import data, jobs, ledger, recipes, runs, training
 from lenette.errors import (
     BudgetError,
     DataError,
@@ -70,7 +70,7 @@ def train(store):
 
 def timeless(run):
     """Return all that a run recorded save the seconds."""
-    return [{name: value for name, value in line.items() if name not in SECONDS} for line in run.metrics]
+    return [msgspec.structs.replace(epoch, **dict.fromkeys(SECONDS, 0.0)) for epoch in run.metrics]
 
 
 def same_weights(first, second):
@@ -98,27 +98,27 @@ def test_a_run_records_each_epoch_and_what_the_weights_are_worth(train, recipe):
     records = []
     run = train(recipe, progress=records.append)
     assert run.status == "done"
-    assert [record["step"] for record in records] == list(range(1, 11))
-    assert [record["finished"] for record in records] == [False, False, False, False, True] * 2
-    assert all((record["epochs"], record["num_steps"]) == (2, 10) for record in records)
+    assert [record.step for record in records] == list(range(1, 11))
+    assert [record.finished for record in records] == [False, False, False, False, True] * 2
+    assert all((record.epochs, record.num_steps) == (2, 10) for record in records)
     first, last = run.metrics
-    assert (first["epoch"], first["step"], last["epoch"], last["step"]) == (1, 5, 2, 10)
-    assert set(last) - set(first) == {"train_loss", "train_accuracy"}
-    assert {"test_loss", "test_accuracy", "train_loss_running", "train_accuracy_running", *SECONDS} < set(first)
-    assert (run.test_accuracy, run.train_loss) == (last["test_accuracy"], last["train_loss"])
+    assert (first.epoch, first.step, last.epoch, last.step) == (1, 5, 2, 10)
+    assert (first.train_loss, first.train_accuracy, first.validation_loss, last.validation_accuracy) == (None,) * 4
+    assert None not in (last.train_loss, last.train_accuracy, first.test_loss, first.test_accuracy)
+    assert (run.test_accuracy, run.train_loss) == (last.test_accuracy, last.train_loss)
     assert not (run.folder / "checkpoint.safetensors").exists()
-    assert run.environment["torch"] == torch.__version__
+    assert run.environment.torch == torch.__version__
 
 
 def test_running_figures_are_means_over_images_not_batches(train, quick):
     seen = []
-    job = training.prepare(quick, 0, engine="reference", threads=1)
-    losses, num_right = job.trainer.advance(5)
+    job = jobs.prepare(jobs.identify(quick, 0, engine="reference", threads=1))
+    losses, num_right = job.engine.advance(5)
     run = train(quick, progress=seen.append)
     sizes = torch.tensor([64, 64, 64, 64, 44])
-    assert run.metrics[0]["train_loss_running"] == pytest.approx((losses * sizes).sum().item() / 300)
-    assert run.metrics[0]["train_accuracy_running"] == num_right.sum().item() / 300
-    assert seen[1]["train_loss_running"] == pytest.approx(losses[:2].mean().item())
+    assert run.metrics[0].train_loss_running == pytest.approx((losses * sizes).sum().item() / 300)
+    assert run.metrics[0].train_accuracy_running == num_right.sum().item() / 300
+    assert seen[1].train_loss_running == pytest.approx(losses[:2].mean().item())
 
 
 def test_final_figures_are_those_of_the_saved_weights(train, recipe):
@@ -132,7 +132,7 @@ def test_final_figures_are_those_of_the_saved_weights(train, recipe):
 
 def test_train_is_evaluated_every_epoch_where_asked(train, quick):
     run = train(quick, evaluate_train="every")
-    assert all("train_accuracy" in line for line in run.metrics)
+    assert all(epoch.train_accuracy is not None for epoch in run.metrics)
 
 
 def test_the_same_twice(train, recipe, tmp_path):
@@ -151,7 +151,7 @@ def test_a_run_that_exists_is_found(train, quick):
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"lr": 0.051}, {"max_seconds": 1000.0}, {"epochs": 1}])
 def test_another_run_is_made(change, train, quick):
-    assert train(quick).about["key"] != train(quick, **change).about["key"]
+    assert train(quick).about.key != train(quick, **change).about.key
 
 
 def test_again_makes_it_again_and_keeps_the_old_one(train, quick, store):
@@ -173,7 +173,7 @@ def test_stopped_at_every_step_and_resumed_the_end_is_the_same(number, train, re
         with pytest.raises(KeyboardInterrupt) as stopped:
             train(recipe, store=tmp_path / str(step), progress=Stop(step, number))
         run = runs.find(str(tmp_path / str(step) / stopped.value.args[0]))
-        assert run.status == run.about["status"] == "interrupted"
+        assert run.status == run.about.status == "interrupted"
         assert len(run.metrics) == step // 5
         training.resume(run)
         assert run.status == "done"
@@ -195,7 +195,7 @@ def test_stopped_after_each_step_and_gone_on_by_train_the_end_is_the_same(train,
     assert stops == 9
     assert timeless(run) == timeless(whole)
     assert same_weights(run, whole)
-    assert run.metrics[-1]["train_seconds"] > 0
+    assert run.metrics[-1].train_seconds > 0
 
 
 def test_signal_handlers_are_put_back(train, quick):
@@ -219,7 +219,7 @@ import sys, time
 from lenette import training
 training.CHECKPOINT_SECONDS = 0.0
 def progress(record):
-    if record["step"] == 3:
+    if record.step == 3:
         print("three", flush=True)
         sys.stdin.readline()
     time.sleep(0.05)
@@ -227,28 +227,30 @@ training.train(sys.argv[1], 0, engine="reference", store=sys.argv[2], threads=1,
 """
 
 
-def test_killed_at_any_moment_and_resumed_the_end_is_the_same(train, recipe, tmp_path, monkeypatch):
+def test_killed_at_any_moment_and_waited_for_the_end_is_the_same(train, recipe, tmp_path):
     toml = tmp_path / "tiny.toml"
     toml.write_text(recipe.to_toml())
     whole = train(recipe)
     store = tmp_path / "killed"
-    monkeypatch.setattr(training, "LOCK_SECONDS", 0.1)
     command = [sys.executable, "-c", KILLED, toml, store]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "three\n"
         (run,) = runs.in_store(store)
         assert run.status == "running"
-        for go_on in (lambda: training.resume(run, fail), lambda: train(recipe, store=store, again=True)):
-            with pytest.raises(RunError, match="being trained by another process"):
-                go_on()
+        with pytest.raises(RunError, match="being trained by another process"):
+            train(recipe, store=store, again=True)
+        said = []
+        waiting = threading.Thread(target=lambda: training.resume(run, say=said.append))
+        waiting.start()
+        while not said:
+            time.sleep(0.01)
+        assert said == [f"run {run.id} is being trained by another process: waiting for its end"]
         process.stdin.write("\n")
         process.stdin.flush()
         time.sleep(random.uniform(0, 0.3))
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    assert run.status == "interrupted"
-    assert run.about["status"] == "running"
-    training.resume(run)
+    waiting.join()
     assert run.status == "done"
     assert timeless(run) == timeless(whole)
     assert same_weights(run, whole)
@@ -266,19 +268,31 @@ def interrupted(train, store):
     return stop
 
 
+def test_two_processes_that_ask_for_one_run_get_it_both(recipe, tmp_path):
+    toml = tmp_path / "tiny.toml"
+    toml.write_text(recipe.to_toml())
+    command = [sys.executable, "-c", KILLED, toml, tmp_path / "runs"]
+    both = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    (run,) = runs.in_store(tmp_path / "runs")
+    assert run.status == "done"
+
+
 def test_killed_before_the_first_checkpoint_it_begins_anew(train, recipe, tmp_path):
     whole = train(recipe)
-    run = runs.create(tmp_path / "other", recipe, whole.about, whole.environment)
+    about = msgspec.structs.replace(whole.about, status="running")
+    run = runs.create(tmp_path / "other", recipe, about, whole.environment)
     training.resume(run)
     assert same_weights(run, whole)
 
 
 def test_killed_between_the_epochs_line_and_its_checkpoint(quick, interrupted):
     run = interrupted(quick)
-    run.write_metrics([*run.metrics, {"epoch": 2, "step": 10}])
+    run.write_metrics([*run.metrics, msgspec.structs.replace(run.metrics[0], epoch=2, step=10, test_accuracy=None)])
     training.resume(run)
-    assert [line["step"] for line in run.metrics] == [5, 10]
-    assert "test_accuracy" in run.metrics[1]
+    assert [line.step for line in run.metrics] == [5, 10]
+    assert run.metrics[1].test_accuracy is not None
 
 
 @pytest.mark.parametrize("damage", ["half", "empty", "header", "no progress", "not a checkpoint"])
@@ -328,14 +342,14 @@ def test_ones_own_network_in_a_file(train, quick, tmp_path):
     file.write_text(OWN)
     own = quick.but(model=f"{file}:tiny")
     run = train(own)
-    assert run.about["parameters"] == 7850
+    assert run.about.parameters == 7850
     assert train(own, progress=fail).folder == run.folder
     file.write_text(OWN.replace("0.1", "0.2"))
     edited = train(own)
-    assert edited.about["key"] != run.about["key"]
+    assert edited.about.key != run.about.key
     file.unlink()
-    assert run.model()[1].p == 0.1
-    assert edited.model()[1].p == 0.2
+    assert run.network().model[1].p == 0.1
+    assert edited.network().model[1].p == 0.2
 
 
 def test_a_run_goes_on_with_its_network_as_it_was(quick, tmp_path, interrupted):
@@ -345,7 +359,7 @@ def test_a_run_goes_on_with_its_network_as_it_was(quick, tmp_path, interrupted):
     file.write_text(OWN.replace("0.1", "0.2"))
     training.resume(run)
     assert run.status == "done"
-    assert run.model()[1].p == 0.1
+    assert run.network().model[1].p == 0.1
 
 
 def test_a_run_whose_kept_source_was_changed_is_not_resumed(quick, tmp_path, interrupted):
@@ -365,12 +379,12 @@ def test_a_run_that_diverges_says_where_and_what_to_try(train, quick, store):
         train(wild)
     (run,) = runs.in_store(store)
     assert run.status == "diverged"
-    at = run.about["diverged_at"]
-    assert (at["lr"], at["epoch"]) == (1e6, 1)
-    assert f"step {at['step']} " in str(error.value)
-    assert 0 < at["step"] < 5
+    at = run.about.diverged_at
+    assert (at.lr, at.epoch) == (1e6, 1)
+    assert f"step {at.step} " in str(error.value)
+    assert 0 < at.step < 5
     for go_on in (lambda: train(wild, progress=fail), lambda: training.resume(run, fail)):
-        with pytest.raises(Diverged, match=f"step {at['step']} "):
+        with pytest.raises(Diverged, match=f"step {at.step} "):
             go_on()
 
 
@@ -406,6 +420,27 @@ def test_a_budget_that_is_met_to_the_last_is_met(train, quick):
     assert train(quick, max_parameters=79_510, max_bytes=318_040, max_epochs=2).status == "done"
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("[p.requires_grad_(False) for p in self.fc.parameters()]", "7,850 frozen"),
+        ("self.register_buffer('far', torch.zeros(9000))", "9,000 in buffers and other tensors"),
+        ("self.far = [torch.zeros(9000)]", "9,000 in buffers and other tensors"),
+    ],
+)
+def test_numbers_that_are_not_trained_count_towards_the_budget(more, told, train, quick, tmp_path):
+    file = tmp_path / "nets.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\nclass Net(nn.Module):\n"
+        "    def __init__(self, num_classes=10, in_channels=1, image_size=28):\n"
+        f"        super().__init__()\n        self.fc = nn.Linear(784, 10)\n        {more}\n"
+        "        self.scale = nn.Parameter(torch.ones(1))\n"
+        "    def forward(self, x):\n        return self.fc(x.flatten(1)) * self.scale\n"
+    )
+    with pytest.raises(BudgetError, match=told):
+        train(quick.but(model=f"{file}:Net", max_parameters=7_850))
+
+
 def test_a_network_without_parameters_is_refused(train, quick, tmp_path):
     file = tmp_path / "nets.py"
     file.write_text(
@@ -419,10 +454,10 @@ def test_max_seconds_cuts_the_run(train, quick):
     run = train(quick, epochs=100_000, max_seconds=0.2)
     assert run.status == "cut"
     last = run.metrics[-1]
-    assert 0.2 <= last["train_seconds"] < 5
-    assert last["step"] < run.about["num_steps"]
-    assert run.test_accuracy == last["test_accuracy"]
-    assert "train_accuracy" in last
+    assert 0.2 <= last.train_seconds < 5
+    assert last.step < run.about.num_steps
+    assert run.test_accuracy == last.test_accuracy
+    assert last.train_accuracy is not None
     assert train(quick, epochs=100_000, max_seconds=0.2, progress=fail).folder == run.folder
 
 
@@ -438,14 +473,14 @@ def sealed(quick, tmp_path):
 
 def test_sealed_trains_where_no_test_files_lie_and_has_no_test_figure(train, sealed):
     run = train(sealed)
-    assert run.about["data"]["num_images"] == 250
+    assert run.about.data.num_images == 250
     assert set(run.final) == {"train", "validation"}
-    assert run.final["validation"]["num_images"] == 50
-    assert not any(name.startswith("test") for line in run.metrics for name in line)
-    assert run.validation_accuracy == run.metrics[-1]["validation_accuracy"]
+    assert run.final["validation"].num_images == 50
+    assert all(epoch.test_loss is epoch.test_accuracy is None for epoch in run.metrics)
+    assert run.validation_accuracy == run.metrics[-1].validation_accuracy
     with pytest.raises(RunError, match="no test accuracy: it evaluated its validation, train images"):
         _ = run.test_accuracy
-    assert "test" not in json.dumps(run.final)
+    assert "test" not in (run.folder / "final.json").read_text()
 
 
 def test_sealed_never_asks_for_the_test_images(train, quick, monkeypatch, interrupted):
@@ -465,7 +500,7 @@ def test_sealed_never_asks_for_the_test_images(train, quick, monkeypatch, interr
 
 
 def test_the_folds_of_the_sealed_protocol(train, sealed):
-    parts = [training.datasets(sealed.but(fold=fold)) for fold in range(6)]
+    parts = [jobs.datasets(sealed.but(fold=fold)) for fold in range(6)]
     digests = {held_out.digest for _, held_out in parts}
     assert len(digests) == 6
     for kept, held_out in parts:
@@ -483,27 +518,38 @@ def test_the_validation_part_is_the_data_sets_own_where_it_has_one(train, sealed
                 Image.new("L", (28, 28), shade).save(tmp_path / "own" / part / name / f"{shade}.png")
     own = sealed.but(dataset=str(tmp_path / "own"))
     for fold in (0, 5):
-        images, evaluated = training.datasets(own.but(fold=fold))
+        images, evaluated = jobs.datasets(own.but(fold=fold))
         assert (len(images), evaluated.part, len(evaluated)) == (6, "validation", 4)
         assert evaluated.digest == data.load(tmp_path / "own", "validation").digest
-    assert training.datasets(own.but(fold=-1))[1] is None
+    assert jobs.datasets(own.but(fold=-1))[1] is None
     run = train(own)
-    assert run.final["validation"]["num_images"] == 4
-    assert evaluate_part(run, "validation")["accuracy"] == run.validation_accuracy
-    assert evaluate_part(train(own, fold=-1), "validation")["num_images"] == 4
+    assert run.final["validation"].num_images == 4
+    assert evaluate_part(run, "validation").accuracy == run.validation_accuracy
+    assert evaluate_part(train(own, fold=-1), "validation").num_images == 4
+
+
+def test_a_course_run_is_written_down_as_a_look_at_its_test_images(train, quick, sealed, store):
+    run = train(quick)
+    train(quick), train(sealed), train(quick, again=True), train(quick, lr=0.2)
+    (digest,) = ledger.every_look(store)
+    assert digest == data.load(quick.dataset, "test").digest == run.about.data.digest[1]
+    found = ledger.looks(store, digest)
+    assert [look.what for look in found] == ["every epoch"] * 3
+    assert (found[0].run, found[0].key, found[0].protocol) == (run.id, run.about.key, "course")
+    assert len({look.recipe for look in found}) == 2
 
 
 def test_a_refit_trains_on_all_images_and_evaluates_nothing_else(train, sealed):
     run = train(sealed, fold=-1)
-    assert run.about["data"]["num_images"] == 300
+    assert run.about.data.num_images == 300
     assert set(run.final) == {"train"}
     assert run.part is None
 
 
 def test_course_trains_on_all_images(train, quick):
     run = train(quick)
-    assert run.about["data"]["num_images"] == 300
-    assert run.final["test"]["num_images"] == 100
+    assert run.about.data.num_images == 300
+    assert run.final["test"].num_images == 100
 
 
 def test_images_that_are_not_square_are_refused(quick, tmp_path):
@@ -514,39 +560,40 @@ def test_images_that_are_not_square_are_refused(quick, tmp_path):
         for shade in (0, 200):
             Image.new("L", (6, 4), shade).save(tmp_path / "train" / name / f"{shade}.png")
     with pytest.raises(DataError, match=r"\[4, 6\], not square"):
-        training.datasets(quick.but(protocol="sealed", dataset=str(tmp_path)))
+        jobs.datasets(quick.but(protocol="sealed", dataset=str(tmp_path)))
 
 
 def test_load_stands_in_for_the_data(train, quick):
-    given = training.datasets(quick)
+    given = jobs.datasets(quick)
     run = train(quick.but(dataset="mnist"), load=lambda recipe, folder: given)
-    assert run.about["data"]["digest"] == [part.digest for part in given]
+    assert run.about.data.digest == [part.digest for part in given]
 
 
 def test_prepare_knows_the_run_beforehand(train, quick):
-    about = training.prepare(quick, 3, engine="reference", threads=1).about
+    found = jobs.identify(quick, 3, engine="reference", threads=1)
     run = train(quick, 3)
-    assert {name: run.about[name] for name in about} == about
-    assert (about["num_steps"], about["parameters"], about["engine"]) == (10, 79_510, "reference")
+    expected = msgspec.structs.replace(found.about, status="done", created=run.about.created)
+    assert run.about == expected
+    assert (expected.num_steps, expected.parameters, expected.engine) == (10, 79_510, "reference")
 
 
 @pytest.mark.parametrize("change", [{}, {"precision": "bfloat16"}])
 def test_auto_records_its_choice_and_the_reason(change, train, quick, monkeypatch):
     run = train(quick, engine="auto", device="cpu", **change)
     if change:
-        assert run.about["engine"] == "reference"
-        assert "precision" in run.about["engine_reason"]
-    elif run.about["engine"] == "reference":
-        assert "finds none" in run.about["engine_reason"]
+        assert run.about.engine == "reference"
+        assert "precision" in run.about.engine_reason
+    elif run.about.engine == "reference":
+        assert "finds none" in run.about.engine_reason
     else:
-        assert run.about["engine_reason"] == "a CPU, and a network that the native engine knows"
+        assert run.about.engine_reason == "a CPU, and a network that the native engine knows"
 
 
 def test_without_a_compiler_auto_takes_the_reference_and_says_why(train, quick, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     run = train(quick, engine="auto", device="cpu")
-    assert run.about["engine"] == "reference"
-    assert "no-such-compiler" in run.about["engine_reason"]
+    assert run.about.engine == "reference"
+    assert "no-such-compiler" in run.about.engine_reason
     with pytest.raises(UnsupportedByEngine, match="no-such-compiler"):
         train(quick, engine="native", device="cpu")
 
@@ -559,12 +606,12 @@ def test_a_recipe_by_name_and_changes(train, tiny_folder):
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_shipped_recipe_runs(name, train):
     shipped = recipes.load(name)
-    few = [part.subset(torch.arange(96), part.part) for part in training.datasets(shipped.but(dataset="optdigits"))]
+    few = [part.subset(torch.arange(96), part.part) for part in jobs.datasets(shipped.but(dataset="optdigits"))]
     run = train(shipped, dataset="optdigits", epochs=1, batch_size=64, load=lambda recipe, folder: tuple(few))
     assert run.status == "done"
-    assert run.about["parameters"] == COUNTS[shipped.model] == count_parameters(run.model())
-    assert run.final[run.part]["num_images"] == 96
-    assert [line["step"] for line in run.metrics] == [2]
+    assert run.about.parameters == COUNTS[shipped.model] == count_parameters(run.network().model)
+    assert run.final[run.part].num_images == 96
+    assert [line.step for line in run.metrics] == [2]
 
 
 def test_lenet5_learns_mnist(mnist_folder, tmp_path):
@@ -578,8 +625,8 @@ def test_lenet5_learns_mnist(mnist_folder, tmp_path):
         momentum=0.9,
         schedule="linear",
     )
-    assert run.final["test"]["num_images"] == 10_000
-    assert run.about["data"]["num_images"] == 60_000
+    assert run.final["test"].num_images == 10_000
+    assert run.about.data.num_images == 60_000
     assert run.test_accuracy > 0.97
     assert run.train_accuracy > 0.97
     assert run.seconds_to[0.994] is None

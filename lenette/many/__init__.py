@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lenette import models, runs, training
+from lenette import models, runs
 from lenette.errors import DiskFull, RunError
+from lenette.jobs import identify, prepare
 from lenette.many import workers
 from lenette.many.costs import Costs, timed
 from lenette.many.workers import Job
@@ -129,8 +130,8 @@ def estimate(
     with workers.threads_restored():
         for question, job in work.todo.items():
             if not costs.knows(job.recipe):
-                found = training.identify(job.recipe, job.seed, folder, engine, device, threads, load, job.source)
-                costs.learn(question, job.recipe, timed(training.prepare(found)))
+                found = identify(job.recipe, job.seed, folder, engine, device, threads, load, job.source)
+                costs.learn(question, job.recipe, timed(prepare(found)))
                 basis = "a few steps of each new recipe, timed now"
     seconds = [costs.of_run(job.recipe) for job in work.todo.values()]
     whole = max(sum(seconds) / processes, max(seconds, default=0.0))
@@ -172,7 +173,7 @@ def _identify(jobs: Iterable[tuple[Recipe, int]], how: dict[str, Any]) -> Work:
     for recipe, seed in jobs:
         source = read(recipe.model) if ":" in recipe.model else None
         asked = (how["folder"], how["engine"], how["device"], how["threads"])
-        identified = training.identify(recipe, seed, *asked, load, source)
+        identified = identify(recipe, seed, *asked, load, source)
         choice = identified.choice
         work.how = (choice.name, choice.device, choice.threads)
         question = identified.question.digest

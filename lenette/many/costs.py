@@ -8,8 +8,8 @@ from lenette import runs
 from lenette.environment import environment
 from lenette.errors import LenetteError
 from lenette.inference import EVALUATION_BATCH
+from lenette.jobs import Prepared
 from lenette.recipes import Recipe
-from lenette.training import Prepared
 
 TIMED_SECONDS = 0.5
 

@@ -20,6 +20,7 @@ from lenette import training
 from lenette.errors import DiskFull, Diverged, LenetteError
 from lenette.files import is_disk_full
 from lenette.interrupts import ctrl_c_blocked, sigterm_as_ctrl_c
+from lenette.jobs import Load, datasets
 from lenette.progress import Progress
 from lenette.recipes import Recipe
 
@@ -176,9 +177,7 @@ def _work(pipe: Connection, how: dict[str, Any]) -> None:
         return
 
 
-def _attempt(
-    job: Job, how: dict[str, Any], load: training.Load, report: training.Tell, say: training.Say
-) -> tuple[str, Any]:
+def _attempt(job: Job, how: dict[str, Any], load: Load, report: training.Tell, say: training.Say) -> tuple[str, Any]:
     try:
         run = training.train(job.recipe, job.seed, **how, progress=report, say=say, load=load, source=job.source)
     except Diverged as diverged:
@@ -202,15 +201,15 @@ def _cause(exitcode: int | None) -> str:
     return f"exit code {exitcode}"
 
 
-def loading_once() -> training.Load:
-    """Return a stand-in for `training.datasets` that keeps what it loaded last."""
+def loading_once() -> Load:
+    """Return a stand-in for `jobs.datasets` that keeps what it loaded last."""
     kept: dict[tuple[Any, ...], Any] = {}
 
     def load(recipe: Recipe, folder: Any) -> Any:
         name = (recipe.dataset, recipe.protocol, recipe.fold, folder)
         if name not in kept:
             kept.clear()
-            kept[name] = training.datasets(recipe, folder)
+            kept[name] = datasets(recipe, folder)
         return kept[name]
 
     return load

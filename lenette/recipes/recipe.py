@@ -14,6 +14,22 @@ REQUIRED = object()
 LARGEST = 1e18  # of any field: what is beyond is a slip, or infinite
 FIELDS_VERSION = 2  # of the fields' defaults and meanings: see `Recipe.numbers`
 NUMBERS = ("what", "training", "augmentation", "record")  # the groups of fields that change numbers
+# What other programs call our fields.
+OTHER_NAMES = {
+    **dict.fromkeys(("learning_rate", "learningrate", "rate", "eta", "alpha"), "lr"),
+    **dict.fromkeys(("batchsize", "batch", "bs", "bsz", "minibatch"), "batch_size"),
+    **dict.fromkeys(("num_epochs", "n_epochs", "max_epoch", "epoch", "iterations"), "epochs"),
+    **dict.fromkeys(("network", "net", "arch", "architecture"), "model"),
+    **dict.fromkeys(("data", "dataset_name", "data_set"), "dataset"),
+    **dict.fromkeys(("optim", "optimiser", "solver"), "optimizer"),
+    **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "schedule"),
+    **dict.fromkeys(("wd", "l2", "decay", "weightdecay"), "weight_decay"),
+    **dict.fromkeys(("rotate", "degrees", "rotation_range"), "rotation"),
+    **dict.fromkeys(("shift", "translate"), "translation"),
+    **dict.fromkeys(("betas", "beta_1"), "beta1"),
+    **{"smoothing": "label_smoothing", "ema": "ema_decay", "step_size": "step_epochs", "warmup": "warmup_fraction"},
+    **{"dtype": "precision", "params": "max_parameters", "parameters": "max_parameters"},
+}
 
 
 def _field(
@@ -277,7 +293,15 @@ def _refuse_unknown(values: Mapping[str, Any]) -> None:
     names = [f.name for f in fields(Recipe)]
     for name in values:
         if name not in names:
-            raise RecipeError(f"unknown field '{name}'{nearest(name, names)}")
+            raise RecipeError(f"unknown field '{name}'{right_name(name)}")
+
+
+def right_name(name: str) -> str:
+    """Return "; did you mean 'x'?" for the field that an unknown name most likely means, or ""."""
+    plain = name.replace("-", "_").lower()
+    if plain in OTHER_NAMES:
+        return f"; did you mean '{OTHER_NAMES[plain]}'?"
+    return nearest(plain, [f.name for f in fields(Recipe)])
 
 
 def _use(f: Any, recipe: Recipe) -> tuple[bool, Any]:

@@ -14,6 +14,7 @@ import torch
 
 from lenette import many, runs, training
 from lenette.errors import DiskFull, LenetteError, RunError
+from lenette.many.workers import Job
 from lenette.recipes import Recipe
 
 SELF_KILLING = """
@@ -43,7 +44,7 @@ from lenette.recipes import Recipe
 recipe = Recipe(model="sigmoid_mlp", dataset={data!r}, protocol="course", epochs=20000, schedule="constant")
 
 def progress(state):
-    if len([record for record in state["running"] if record.get("step", 0) > 20]) == 2:
+    if len([run for run in state.running if run.progress and run.progress.step > 20]) == 2:
         Path({ready!r}).touch()
 
 many.run([(recipe, seed) for seed in (0, 1, 2)], store={store!r}, processes=2, progress=progress)
@@ -56,7 +57,7 @@ def recipe(tiny_folder: Path) -> Recipe:
 
 
 def same_weights(one: runs.Run, two: runs.Run) -> bool:
-    first, second = one.model().state_dict(), two.model().state_dict()
+    first, second = one.network().model.state_dict(), two.network().model.state_dict()
     return all(torch.equal(first[key], second[key]) for key in first)
 
 
@@ -65,7 +66,7 @@ def test_processes_give_the_runs_that_train_gives_and_then_find_them(recipe: Rec
         name="far", model="lenet5", dataset=recipe.dataset, protocol="course", lr=1e18, epochs=3, schedule="constant"
     )
     jobs = [(recipe, 0), (diverging, 0), (recipe, 1), (recipe, 0)]
-    states: list[dict[str, Any]] = []
+    states: list[many.State] = []
     threads = torch.get_num_threads()
 
     made = many.run(jobs, store=tmp_path / "many", processes=2, progress=states.append)
@@ -78,15 +79,15 @@ def test_processes_give_the_runs_that_train_gives_and_then_find_them(recipe: Rec
     torch.set_num_threads(threads)
     assert same_weights(made[2], alone)
 
-    assert states[0]["done"] == states[0]["found"] == 0
-    assert {state["total"] for state in states} == {3}
-    assert states[-1]["done"] == 3
-    assert states[-1]["seconds_left"] == 0
-    assert max(len(state["running"]) for state in states) == 2
+    assert states[0].done == states[0].found == 0
+    assert {state.total for state in states} == {3}
+    assert states[-1].done == 3
+    assert states[-1].seconds_left == 0
+    assert max(len(state.running) for state in states) == 2
 
     states.clear()
     assert many.run(jobs, store=tmp_path / "many", progress=states.append) == made
-    assert [(state["done"], state["found"]) for state in states] == [(3, 3)]
+    assert [(state.done, state.found) for state in states] == [(3, 3)]
 
 
 def test_one_process_is_this_one_and_leaves_its_threads_alone(recipe: Recipe, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_one_process_is_this_one_and_leaves_its_threads_alone(recipe: Recipe, tm
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    assert run.about["threads"] == 1
+    assert run.about.threads == 1
     assert run.status == "done"
 
 
@@ -121,7 +122,7 @@ def test_a_killed_process_is_replaced_and_what_kills_twice_is_named(recipe: Reci
             [(once, 0), (ever, 0), (recipe, 0)],
             store=tmp_path / "store",
             processes=2,
-            progress=lambda state: notes.append(state["note"]),
+            progress=lambda state: notes.append(state.note),
         )
 
     assert "1 of 3 runs could not be finished; the other 2 are done" in str(failure.value)
@@ -151,7 +152,7 @@ def test_ctrl_c_leaves_runs_that_go_on_and_a_script_needs_no_main_guard(tiny_fol
     assert [run.status for run in found] == ["interrupted"] * 2
     checkpoint = found[0].read_checkpoint()
     assert checkpoint is not None
-    assert checkpoint[1]["step"] > 0
+    assert checkpoint[1].step > 0
 
 
 def test_a_full_disk_says_so_and_what_is_done_is_kept(
@@ -183,7 +184,7 @@ def test_an_estimate_comes_from_timed_steps_and_then_from_the_store(recipe: Reci
     second = many.estimate(jobs, store=tmp_path, processes=1)
     line = runs.in_store(tmp_path)[0].metrics[-1]
     assert (second.num_jobs, second.num_todo) == (2, 1)
-    assert second.seconds == pytest.approx(line["train_seconds"] + line["evaluate_seconds"])
+    assert second.seconds == pytest.approx(line.train_seconds + line.evaluate_seconds)
     assert "store" in second.basis
 
 
@@ -199,7 +200,7 @@ def test_processes_are_as_many_as_cores_feed_and_jobs_need(monkeypatch: pytest.M
 def test_names_tell_jobs_apart_by_what_varies() -> None:
     base = Recipe(name="base", model="lenet5", schedule="multistep", milestones=(4, 6), lr=0.1)
     jobs = {"a": (base, 0), "b": (base.but(lr=0.2), 0), "c": (base.but(milestones=(5,)), 1)}
-    assert many.names(jobs) == {
+    assert many.names({name: Job(*job, None) for name, job in jobs.items()}) == {
         "a": "base lr=0.1 milestones=4+6 seed 0",
         "b": "base lr=0.2 milestones=4+6 seed 0",
         "c": "base lr=0.1 milestones=5 seed 1",

@@ -1,4 +1,3 @@
-import hashlib
 import sys
 
 import pytest
@@ -6,7 +5,7 @@ import torch
 from torch import nn
 
 from lenette.errors import ModelError
-from lenette.models import MODELS, build, source_digest
+from lenette.models import MODELS, build, source
 
 TINY = """\
 from torch import nn
@@ -33,18 +32,31 @@ def test_from_a_relative_path_and_from_home(tiny_file, monkeypatch):
     monkeypatch.setenv("HOME", str(tiny_file.parent))
     assert isinstance(build("tiny.py:tiny"), nn.Sequential)
     assert isinstance(build("~/tiny.py:tiny"), nn.Sequential)
-    assert source_digest("tiny.py:tiny") == source_digest("~/tiny.py:tiny") == source_digest(f"{tiny_file}:tiny")
+    assert source("tiny.py:tiny") == source("~/tiny.py:tiny") == source(f"{tiny_file}:tiny")
 
 
-def test_a_file_is_read_afresh_and_its_digest_shows_the_edit(tiny_file):
+def test_a_file_is_read_afresh_and_its_source_shows_the_edit(tiny_file):
     name = f"{tiny_file}:tiny"
-    before = source_digest(name)
-    assert before == hashlib.sha256(tiny_file.read_bytes()).hexdigest()
+    before = source(name)
+    assert before == tiny_file.read_text()
     assert build(name)[1].out_features == 10
     # Same length and, as likely as not, same time stamp: Python's own cache of compiled files would miss this edit.
     tiny_file.write_text(TINY.format(last="7 + 5      "))
     assert build(name)[1].out_features == 12
-    assert source_digest(name) != before
+    assert source(name) != before
+    assert build(name, source=before)[1].out_features == 10
+
+
+def test_line_ends_and_encodings_are_those_of_python(tiny_file):
+    text = tiny_file.read_text()
+    tiny_file.write_bytes(text.replace("\n", "\r\n").encode())
+    assert source(f"{tiny_file}:tiny") == text
+    tiny_file.write_bytes(b"# coding: latin-1\n# gr\xfc\xdfe\n" + text.encode())
+    assert "grüße" in source(f"{tiny_file}:tiny")
+    assert build(f"{tiny_file}:tiny")[1].out_features == 10
+    tiny_file.write_bytes(b"# gr\xfc\xdfe\n" + text.encode())
+    with pytest.raises(ModelError, match="can't be read as Python"):
+        source(f"{tiny_file}:tiny")
 
 
 def test_a_file_does_not_clash_with_a_module_of_its_name(tmp_path):
@@ -85,12 +97,12 @@ def test_from_a_module(tiny_file, monkeypatch):
     monkeypatch.syspath_prepend(str(tiny_file.parent))
     name = "own_networks.small:tiny"
     assert build(name, num_classes=3)[1].out_features == 3
-    assert source_digest(name) == hashlib.sha256((package / "small.py").read_bytes()).hexdigest()
+    assert source(name) == (package / "small.py").read_text()
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_shipped_networks_have_no_digest(name):
-    assert source_digest(name) == ""
+def test_shipped_networks_have_no_source_of_the_users(name):
+    assert source(name) == ""
 
 
 @pytest.mark.parametrize(
@@ -123,7 +135,7 @@ def test_broken_files(tmp_path, body, says):
         assert not [name for name in set(sys.modules) - before if name.startswith("lenette_own")]
 
 
-@pytest.mark.parametrize("function", [build, source_digest])
+@pytest.mark.parametrize("function", [build, source])
 @pytest.mark.parametrize(
     ("name", "says"),
     [

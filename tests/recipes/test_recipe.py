@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from lenette import recipes
 from lenette.errors import RecipeError
-from lenette.recipes import Recipe, from_mapping, from_toml
+from lenette.recipes import FIELDS_VERSION, Recipe, digest_v1, from_mapping, from_toml
+from lenette.recipes.recipe import NUMBERS as GROUPS
+from lenette.recipes.recipe import OTHER_NAMES, REQUIRED
 
 # What each choice needs so that its recipe is whole.
 NEEDED = {"step": {"step_epochs": 3}, "multistep": {"milestones": (2, 5)}, "sgdr": {"restart_epochs": 2}}
@@ -166,10 +168,61 @@ def test_the_digest_covers_what_changes_numbers_alone():
     assert Recipe(model="lenet5", lr=1).digest == Recipe(model="lenet5", lr=1.0).digest
 
 
-def test_the_digest_stays_what_it_is():
-    # Runs are found by it.
-    digest = "88c0df294c60f6d327d9d1132ae2c584fcde028ab631af1c31d0414ded7a902f"
-    assert Recipe(model="lenet5", schedule="multistep", milestones=[3, 6], rotation=10).digest == digest
+def test_the_digests_stay_what_they_are():
+    # Runs and proofs are found by them.
+    recipe = Recipe(model="lenet5", schedule="multistep", milestones=[3, 6], rotation=10)
+    assert recipe.digest == "36a78b8c99198c05108b320c561421086347e779409009036cb3d6b55adee46c"
+    assert digest_v1(recipe) == "88c0df294c60f6d327d9d1132ae2c584fcde028ab631af1c31d0414ded7a902f"
+
+
+def test_a_new_field_at_its_default_changes_no_digest():
+    @dataclass(frozen=True, kw_only=True)
+    class Wider(Recipe):
+        elastic: float = field(default=0.0, metadata=Recipe.__dataclass_fields__["rotation"].metadata)
+
+    assert Wider(model="lenet5", lr=0.2).digest == Recipe(model="lenet5", lr=0.2).digest
+    assert Wider(model="lenet5", lr=0.2, elastic=1.0).digest != Recipe(model="lenet5", lr=0.2).digest
+
+
+def test_a_field_at_its_default_may_be_named_or_not():
+    named = Recipe(model="lenet5", schedule="step", step_epochs=3, gamma=0.1, momentum=0.9, fold=0)
+    assert named.digest == Recipe(model="lenet5", schedule="step", step_epochs=3).digest
+
+
+def test_a_network_and_a_data_set_may_lie_anywhere():
+    one = Recipe(model="/a/net.py:tiny", dataset="/data/mine")
+    assert one.digest == Recipe(model="net.py:tiny", dataset="mine").digest
+    assert one.digest != Recipe(model="net.py:other", dataset="mine").digest
+
+
+# Where this test fails, a default or its condition changed: raise FIELDS_VERSION, and write the new table here.
+# A field that is added gets a line.
+DEFAULTS = {
+    2: {
+        **{"model": None, "dataset": "mnist", "protocol": "sealed", "fold": {"sealed": 0}, "epochs": 10},
+        **{"batch_size": 128, "optimizer": "sgd", "lr": 0.05, "momentum": {"sgd": 0.9}, "nesterov": {"sgd": False}},
+        **{"beta1": {"adam": 0.9, "adamw": 0.9}, "beta2": {"adam": 0.999, "adamw": 0.999}},
+        **{"eps": {"adam": 1e-8, "adamw": 1e-8}, "weight_decay": 0.0, "schedule": "onecycle"},
+        **{"step_epochs": {"step": "required"}, "milestones": {"multistep": "required"}},
+        **{"gamma": {"step": 0.1, "multistep": 0.1}, "start_factor": {"linear": 1.0, "onecycle": 0.04}},
+        **{"end_factor": {"cosine": 0.0, "linear": 0.0, "sgdr": 0.0, "onecycle": 4e-6}},
+        **{"warmup_fraction": {"onecycle": 0.3}, "restart_epochs": {"sgdr": "required"}, "restart_factor": {"sgdr": 1}},
+        **{"label_smoothing": 0.0, "ema_decay": 0.0, "precision": "float32", "evaluate_train": "last"},
+        **{"rotation": 0.0, "translation": 0.0, "scale": 0.0, "shear": 0.0, "crop_size": 0, "crop_probability": 1.0},
+        **{"crop_padding": 0, "brightness": 0.0, "contrast": 0.0, "erase_size": 0, "erase_probability": 0.5},
+    }
+}
+
+
+def test_the_fields_version_is_that_of_their_defaults():
+    def default(f):
+        found = f.metadata["used_by"][1] if f.metadata["used_by"] else f.default
+        if not isinstance(found, dict):
+            return found
+        return {choice: "required" if value is REQUIRED else value for choice, value in found.items()}
+
+    numbers = [f for f in fields(Recipe) if f.metadata["group"] in GROUPS]
+    assert {f.name: default(f) for f in numbers} == DEFAULTS[FIELDS_VERSION]
 
 
 def test_differences():
@@ -185,9 +238,6 @@ def test_load_knows_every_way_to_name_a_recipe(tmp_path):
     toml = tmp_path / "mine.toml"
     toml.write_text('model = "lenet5"\nlr = 1\n')
     assert (recipes.load(str(toml)).name, recipes.load(str(toml)).lr) == ("mine", 1.0)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.toml").write_text('model = "lenet5"\nname = "was"\n')
-    assert recipes.load(str(tmp_path / "run")).name == "was"
     own = recipes.load("nets/mine.py:tiny")
     assert (own.name, own.model, own.protocol) == ("tiny", "nets/mine.py:tiny", "sealed")
 
@@ -224,3 +274,40 @@ def test_a_typing_error_gets_the_nearest_recipe():
 
 def test_every_toml_file_beside_the_code_is_shipped():
     assert recipes.names() == sorted(path.stem for path in Path(recipes.__file__).parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("learning_rate", "lr"),
+        ("learning-rate", "lr"),
+        ("batchsize", "batch_size"),
+        ("num_epochs", "epochs"),
+        ("wd", "weight_decay"),
+        ("rotations", "rotation"),
+        ("Epochs", "epochs"),
+    ],
+)
+def test_other_names_lead_to_the_right_field(name, right):
+    with pytest.raises(RecipeError, match=f"unknown field '{name}'; did you mean '{right}'"):
+        Recipe(model="lenet5").but(**{name: 1})
+
+
+def test_other_names_are_none_of_ours():
+    names = {f.name for f in fields(Recipe)}
+    assert not names & OTHER_NAMES.keys()
+    assert set(OTHER_NAMES.values()) <= names
+
+
+def test_paths_in_a_toml_are_relative_to_it(tmp_path, monkeypatch):
+    (tmp_path / "work" / "images").mkdir(parents=True)
+    (tmp_path / "work" / "mine.toml").write_text('model = "net.py:tiny"\ndataset = "images"\n')
+    monkeypatch.chdir(tmp_path)
+    recipe = recipes.load("work/mine.toml")
+    assert (recipe.model, recipe.dataset) == ("work/net.py:tiny", "work/images")
+    monkeypatch.chdir(tmp_path / "work")
+    assert recipes.load("mine.toml").model == "net.py:tiny"
+    (tmp_path / "work" / "other.toml").write_text('model = "package.nets:tiny"\n')
+    assert (recipes.load("other.toml").model, recipes.load("other.toml").dataset) == ("package.nets:tiny", "mnist")
+    (tmp_path / "work" / "far.toml").write_text('model = "/else/net.py:tiny"\n')
+    assert recipes.load("far.toml").model == "/else/net.py:tiny"

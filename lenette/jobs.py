@@ -1,0 +1,186 @@
+"""identify() and prepare(): which run a recipe and a seed ask for, and its engine, before the first step."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from lenette import data, engines, identity, models, runs
+from lenette.data import Dataset, splits
+from lenette.engines import Choice, Engine
+from lenette.errors import BudgetError, DataError, ModelError, RecipeError, UnsupportedByEngine
+from lenette.identity import Question
+from lenette.plan import Plan
+from lenette.recipes import Recipe
+
+Load = Callable[[Recipe, str | Path | None], tuple[Dataset, Dataset | None]]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A run before anything is built: what it asks, which engine would answer, and the images and the network for it.
+
+    `parameters` are the network's trainable ones; `source` is the text of the file of a network of one's own, "" for
+    any other; `folder` where the data set was said to lie.
+    """
+
+    recipe: Recipe
+    question: Question
+    choice: Choice
+    plan: Plan
+    network: nn.Module
+    parameters: int
+    source: str
+    images: Dataset
+    evaluated: Dataset | None
+    folder: str | None
+
+    @property
+    def key(self) -> str:
+        """The key of the run."""
+        return identity.key(self.question, self.choice.build)
+
+    @property
+    def about(self) -> runs.About:
+        """What a new run's record says."""
+        images, choice = self.images, self.choice
+        return runs.About(
+            key=self.key,
+            seed=self.question.seed,
+            status="running",
+            created=runs.now(),
+            engine=choice.name,
+            engine_reason=choice.reason,
+            device=choice.device,
+            threads=choice.threads,
+            parameters=self.parameters,
+            num_steps=self.plan.num_steps,
+            data=runs.DataAbout(
+                name=images.name,
+                folder=self.folder,
+                digest=self.question.data,
+                num_images=len(images),
+                classes=list(images.classes),
+                shape=list(images.images.shape[1:]),
+                mean=list(images.mean),
+                std=list(images.std),
+            ),
+            question=self.question,
+            build=choice.build,
+        )
+
+
+@dataclass(frozen=True)
+class Prepared(Identified):
+    """A run before its first step, its engine made."""
+
+    engine: Engine
+
+
+def identify(
+    recipe: Recipe,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    load: Load | None = None,
+    source: str | None = None,
+) -> Identified:
+    """Return which run it would be, without building its engine; the arguments are those of `training.train`.
+
+    Raises:
+        LenetteError: the recipe, data, network or budget won't do.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise RecipeError(f"seed = {seed!r}: must be a whole number")
+    images, evaluated = (load or datasets)(recipe, folder)
+    channels, height, width = images.images.shape[1:]
+    source = (models.source(recipe.model) if source is None else source) if ":" in recipe.model else ""
+    plan = Plan(recipe, seed, len(images), (height, width))
+    text = source if models.is_file(recipe.model) else None
+    network = plan.initial(functools.partial(models.build, recipe.model, len(images.classes), channels, height, text))
+    models.require_fit(network, (channels, height, width), len(images.classes))
+    parameters = check_budget(recipe, network)
+    digests = [images.digest, evaluated.digest if evaluated else ""]
+    return Identified(
+        recipe=recipe,
+        question=identity.question(recipe, network, source, seed, digests),
+        choice=engines.choose(engine, device, threads, network, recipe, images),
+        plan=plan,
+        network=network,
+        parameters=parameters,
+        source=text or "",
+        images=images,
+        evaluated=evaluated,
+        folder=None if folder is None else str(Path(folder).absolute()),
+    )
+
+
+def prepare(found: Identified) -> Prepared:
+    """Return the run with its engine made.
+
+    Raises:
+        UnsupportedByEngine: the engine that was asked for can't be compiled here; "auto" then takes the reference.
+    """
+    fields = {name: getattr(found, name) for name in Identified.__dataclass_fields__}
+    try:
+        return Prepared(**fields, engine=engines.make(found.choice, found.network, found.plan, found.images))
+    except UnsupportedByEngine as why:
+        if not found.choice.auto or found.choice.name == "reference":
+            raise
+        how = (found.choice.device, found.choice.threads, found.network, found.recipe, found.images)
+        fields["choice"] = dataclasses.replace(engines.choose("reference", *how), reason=str(why))
+        return Prepared(**fields, engine=engines.make(fields["choice"], found.network, found.plan, found.images))
+
+
+def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset, Dataset | None]:
+    """Return the images to train on, and those that are evaluated every epoch, if any.
+
+    Under the sealed protocol the test images are not even read. The validation part is then the data set's own, the
+    val/ of an image folder, where it has one, whichever `fold` is asked for; else that sixth of the training images.
+
+    Raises:
+        DataError: the data set is missing or damaged, or its images are not square.
+    """
+    images = data.load(recipe.dataset, "train", folder)
+    if images.images.shape[2] != images.images.shape[3]:
+        raise DataError(f"data set '{images.name}': its images are {list(images.images.shape[2:])}, not square")
+    part = runs.evaluated_part(recipe)
+    if part == "test":
+        return images, data.load(recipe.dataset, "test", folder)
+    if part == "validation" and part in data.parts(recipe.dataset):
+        return images, data.load(recipe.dataset, part, folder)
+    if part == "validation":
+        kept, held_out = splits.validation(images.labels, recipe.fold)
+        return images.subset(kept, "train"), images.subset(held_out, "validation")
+    return images, None
+
+
+def check_budget(recipe: Recipe, network: nn.Module) -> int:
+    """Return the network's number of trainable parameters.
+
+    Raises:
+        ModelError: it has none.
+        BudgetError: it exceeds max_parameters, which frozen ones and other tensors count towards, or max_bytes.
+    """
+    counts = models.count(network)
+    if not counts.trainable:
+        raise ModelError(f"model '{recipe.model}' has no trainable parameters")
+    for name, value in (("max_parameters", counts.parameters), ("max_bytes", models.num_bytes(network.state_dict()))):
+        if 0 < getattr(recipe, name) < value:
+            raise BudgetError(
+                f"model '{recipe.model}' exceeds the budget: {value:,} against {name} = {getattr(recipe, name):,}"
+                + _untrained(counts)
+            )
+    return counts.trainable
+
+
+def _untrained(counts: models.Counts) -> str:
+    """Say which of a network's numbers are not trained, and count all the same."""
+    told = {"frozen": counts.frozen, "in buffers and other tensors": counts.buffers}
+    found = [f"{number:,} {what}" for what, number in told.items() if number]
+    return f" ({counts.trainable:,} of its numbers are trained, {' and '.join(found)})" if found else ""
