@@ -101,6 +101,53 @@ def test_paired_difference_meets_the_sleep_data():
     assert (difference.low, difference.high) == pytest.approx((0.7001142, 2.4598858), abs=5e-8)
 
 
+def test_a_difference_among_groups_meets_published_tables_and_welch():
+    one, two = [1.0, 2.0, 3.0, 4.0, 5.0], [11.0, 12.0, 13.0, 14.0, 15.0]
+    found = stats.difference_among(two, one, 5)
+    # q(0.05; 5 groups, 8 degrees of freedom) = 4.886, Pearson and Hartley's table
+    assert found.high - found.mean == pytest.approx(4.886 * math.sqrt((2.5 / 5 + 2.5 / 5) / 2), abs=5e-4)
+    assert (found.count, found.mean, found.deviation) == (5, 10.0, pytest.approx(math.sqrt(5)))
+    welch = scipy_stats.ttest_ind(one, two, equal_var=False).confidence_interval(0.95)
+    pair = stats.difference_among(one, two, 2)
+    assert (pair.low, pair.high) == pytest.approx((welch.low, welch.high))
+    # a group without any scatter counts, with the other's degrees of freedom
+    assert stats.difference_among([1.0] * 5, two, 2).high < 0
+
+
+def test_a_difference_without_a_spread_has_no_interval_and_slips_are_named():
+    assert stats.difference_among([1.0], [2.0], 3).low == -math.inf
+    assert stats.difference_among([1.0, 1.0], [2.0, 2.0], 3).high == math.inf
+    with pytest.raises(LenetteError, match="among 1 groups"):
+        stats.difference_among([1.0, 2.0], [1.0, 2.0], 1)
+
+
+def test_the_power_is_how_often_intervals_leave_out_zero():
+    draws = np.random.default_rng(3).normal(0.1, 0.1, (4000, 8))
+    seen = np.mean([stats.mean_interval(row, 0.99).low > 0 for row in draws])
+    assert stats.power(0.1, 0.1, 8, 0.99) == pytest.approx(seen, abs=0.025)
+    assert stats.power(-0.1, 0.1, 8, 0.99) == stats.power(0.1, 0.1, 8, 0.99)
+    assert stats.power(0.0, 0.1, 8, 0.95) == pytest.approx(0.025)
+    assert stats.power(0.1, 0.1, 1) == 0
+    for deviation, count in ((0.0, 8), (0.1, 0)):
+        with pytest.raises(LenetteError, match="deviation is 0.0" if count else "count is 0"):
+            stats.power(0.1, deviation, count)
+
+
+# Known since Tippett: 1 / sqrt(pi) of two, 3 / (2 sqrt(pi)) of three, and his table's of 10, 100 and 1,000.
+@pytest.mark.parametrize(
+    ("count", "mean"),
+    [(1, 0.0), (2, math.pi**-0.5), (3, 1.5 * math.pi**-0.5), (10, 1.53875), (100, 2.50759), (1000, 3.24144)],
+)
+def test_the_largest_of_many_draws(count, mean):
+    assert stats.expected_maximum(count) == pytest.approx(mean, abs=1e-5)
+    assert np.random.default_rng(count).normal(size=(4000, count)).max(1).mean() == pytest.approx(mean, abs=0.05)
+
+
+def test_the_largest_of_no_draws_is_refused():
+    with pytest.raises(LenetteError, match="largest of 0"):
+        stats.expected_maximum(0)
+
+
 def test_a_paired_difference_sees_what_the_seeds_share():
     rng = np.random.default_rng(1)
     seeds, effect = rng.normal(0.99, 1e-3, 10), rng.normal(3e-4, 1e-4, 10)
