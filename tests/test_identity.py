@@ -177,6 +177,16 @@ def test_the_structure_is_what_is_computed_of_what():
         def forward(self, x):
             return super().forward(x if x.sum() > 0 else -x)
 
+    class Pooling(nn.Module):
+        def __init__(self, pool):
+            super().__init__()
+            self.fc, self.pool = nn.Linear(4, 10), pool
+
+        def forward(self, x):
+            return self.fc(self.pool(x, 2).flatten(1))
+
+    pools = [nn.functional.max_pool2d, nn.functional.adaptive_max_pool2d, nn.functional.avg_pool2d]
+    assert len({structure(Pooling(pool)) for pool in pools}) == 3
     frozen = Net()
     frozen.fc.bias.requires_grad_(False)
     shared = Net()

@@ -89,7 +89,8 @@ def _attribute(network: nn.Module, path: str) -> Any:
 
 def _function(function: Callable[..., Any]) -> str:
     home = getattr(function, "__module__", None) or ""
-    return f"{home}.{getattr(function, '__qualname__', repr(function))}"
+    # Not __qualname__: torch's own dispatchers (max_pool2d, adaptive_max_pool2d) share one.
+    return f"{home}.{getattr(function, '__name__', repr(function))}"
 
 
 def _modules(network: nn.Module) -> Iterator[str]:

@@ -238,9 +238,6 @@ def test_load_knows_every_way_to_name_a_recipe(tmp_path):
     toml = tmp_path / "mine.toml"
     toml.write_text('model = "lenet5"\nlr = 1\n')
     assert (recipes.load(str(toml)).name, recipes.load(str(toml)).lr) == ("mine", 1.0)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.toml").write_text('model = "lenet5"\nname = "was"\n')
-    assert recipes.load(str(tmp_path / "run")).name == "was"
     own = recipes.load("nets/mine.py:tiny")
     assert (own.name, own.model, own.protocol) == ("tiny", "nets/mine.py:tiny", "sealed")
 
