@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import msgspec
+
 from lenette import many, recipes, runs, training
 from lenette.errors import RecipeError, RunError
 from lenette.many import Estimate
 from lenette.recipes import Recipe
 from lenette.studies import grid
-from lenette.studies.study import Cell, Study, record
+from lenette.studies.study import Cell, Machine, Study, outcome
 
 RATES = (0.025, 0.05, 0.1, 0.2, 0.5)
 SIZES = (16, 32, 64, 128, 256, 512)
@@ -199,19 +201,21 @@ def _study(
                 name=name,
                 changes=_plain(changes),
                 recipe=_plain({"name": recipe.name, **recipe.values(*grid.GROUPS)}),
-                parameters=of_cell[0].about["parameters"],
-                runs=[record(run) for run in of_cell],
+                parameters=of_cell[0].about.parameters,
+                runs=[outcome(run) for run in of_cell],
             )
         )
     first = found[0]
-    machine = {**first.environment, "engine": first.about["engine"], "threads": first.about["threads"]}
+    machine = Machine(
+        **msgspec.structs.asdict(first.environment), engine=first.about.engine, threads=first.about.threads
+    )
     return Study(
         question=question,
         title=title,
         dataset=cells[0][2].dataset,
         part=parts.pop() or "",
-        num_images=first.about["data"]["num_images"],
-        num_classes=len(first.about["data"]["classes"]),
+        num_images=first.about.data.num_images,
+        num_classes=len(first.about.data.classes),
         seeds=numbers,
         axes={name: _plain(list(values)) for name, values in axes.items()},
         cells=made,

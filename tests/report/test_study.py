@@ -80,7 +80,7 @@ def test_the_figures_hold_the_figures(tmp_path: Path) -> None:
     (axes,) = figures.differences(STUDIES["ladder"]).axes
     (one,) = compare.comparisons(STUDIES["ladder"])
     drawn = {point[0] for line in axes.lines for point in line.get_xydata().round(9).tolist()}
-    assert {round(100 * one[side], 9) for side in ("mean", "low", "high")} <= drawn
+    assert {round(100 * getattr(one.mean, side), 9) for side in ("mean", "low", "high")} <= drawn
     assert [label.get_text() for label in axes.get_yticklabels()] == ["small"]
 
 
