@@ -9,6 +9,7 @@ from lenette.cli.common import data_option, echo_json, json_option, run_code_opt
 from lenette.errors import LenetteError
 from lenette.progress import line
 from lenette.records import plain
+from lenette.text import number
 
 if TYPE_CHECKING:  # it loads PyTorch
     from lenette.runs import Run
@@ -116,15 +117,14 @@ def evaluate(
     if as_json:
         echo_json(result)
         return
-    low, high = result["interval"]
     click.echo(
-        f"{result['dataset']} {result['part']}: {result['accuracy']:.2%} ({result['num_errors']:,} errors of "
-        f"{result['num_images']:,}; 95 % interval {low:.2%} to {high:.2%}), loss {result['loss']:.4f}"
+        f"{result.dataset} {result.part}: {result.accuracy:.2%} ({result.num_errors:,} errors of "
+        f"{result.num_images:,}; 95 % interval {result.low:.2%} to {result.high:.2%}), loss {number(result.loss)}"
     )
-    for name, accuracy in zip(found.about.data.classes, result["per_class_accuracy"], strict=True):
+    for name, accuracy in zip(found.about.data.classes, result.per_class_accuracy, strict=True):
         click.echo(f"  {name}: " + ("no images" if accuracy is None else f"{accuracy:.2%}"))
-    if "opening" in result:
-        click.echo(f"opening {result['opening']} of the sealed test set of this run, written down in {sealed.RECORD}")
+    if result.looks:
+        click.echo(result.looks)
 
 
 @click.command()
