@@ -7,6 +7,7 @@ from PIL import Image
 from lenette import data, runs
 from lenette.evidence import sealed
 from lenette.prepare import as_mnist
+from lenette.records import plain
 
 
 def test_runs(cli, run, store, tmp_path):
@@ -38,7 +39,7 @@ def test_show(cli, run, store):
     lines = cli("show", "dig", "--store", store).stdout.splitlines()
     assert [line[:9] for line in lines[:2]] == ["epoch 1/2", "epoch 2/2"]
     facts = cli.json("show", run.folder)
-    assert facts["metrics"] == run.metrics
+    assert facts["metrics"] == plain(run.metrics)
     assert facts["id"] == run.id
 
 
@@ -103,7 +104,7 @@ def test_predict(cli, run, store, drawn, tmp_path):
 
     (answer,) = cli.json("predict", "digits", drawn, "--store", store, "--save", tmp_path / "seen")
     seen = as_mnist(drawn)
-    expected = run.predict(torch.from_numpy(seen)[None, None])[0]
+    expected = run.network().probabilities(torch.from_numpy(seen)[None, None])[0]
     assert list(answer["probabilities"]) == [str(digit) for digit in range(10)]
     assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist())
     assert answer["class"] == str(expected.argmax().item())
