@@ -9,6 +9,7 @@ from lenette import ledger, models, recipes
 from lenette.data import DATASETS
 from lenette.environment import Environment
 from lenette.errors import LenetteError
+from lenette.evidence.sealed import openings
 from lenette.metrics import Evaluation
 from lenette.progress import Epoch
 from lenette.recipes import Recipe
@@ -153,7 +154,7 @@ def facts(run: Run) -> Facts:
         last=last,
         best=best,
         above_last=_above(best, last),
-        openings=[Opening(**structs.asdict(look), interval=_interval(look)) for look in _openings(run)],
+        openings=[Opening(**structs.asdict(look), interval=_interval(look)) for look in openings(run)],
         budget=budget(run, lines),
         claims=claims(recipe, lines),
         differences=differences(recipe),
@@ -279,14 +280,6 @@ def _interval(evaluated: Evaluation | ledger.Look) -> Interval:
     total = evaluated.num_images
     found = accuracy_interval(round((evaluated.accuracy or 0) * total), total)
     return found.low, found.high
-
-
-def _openings(run: Run) -> list[ledger.Look]:
-    """Return what the store says of this run's openings of a test set, the first one first."""
-    looks = [look for of_images in ledger.every_look(run.folder.parent).values() for look in of_images]
-    return sorted(
-        (look for look in looks if (look.what, look.key) == ("opening", run.about.key)), key=lambda look: look.time
-    )
 
 
 def _above(best: EpochFigures | None, last: EpochFigures | None) -> float | None:
