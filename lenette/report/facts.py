@@ -8,7 +8,8 @@ from msgspec import structs
 from lenette import ledger, models, recipes
 from lenette.data import DATASETS
 from lenette.environment import Environment
-from lenette.errors import LenetteError
+from lenette.errors import LenetteError, RunError
+from lenette.evidence.networks import read_weights
 from lenette.evidence.sealed import openings
 from lenette.metrics import Evaluation
 from lenette.progress import Epoch
@@ -297,10 +298,7 @@ def _option(name: str, value: Any) -> str:
 
 def _num_bytes(run: Run) -> int | None:
     """Return the bytes of the final weights, as their file has them; None before there is one that can be read."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        return models.num_bytes(load_file(run.folder / "model.safetensors"))
-    except (OSError, SafetensorError):
+        return models.num_bytes(read_weights(run.folder / "model.safetensors"))
+    except RunError:
         return None
