@@ -8,7 +8,7 @@ from msgspec import structs
 from lenette import ledger, models, recipes
 from lenette.data import DATASETS
 from lenette.environment import Environment
-from lenette.errors import LenetteError, RunError
+from lenette.errors import RunError
 from lenette.evidence.networks import read_weights
 from lenette.evidence.sealed import openings
 from lenette.metrics import Evaluation
@@ -17,6 +17,9 @@ from lenette.recipes import Recipe
 from lenette.records import Count, Digest, Fraction, Loss, Record, Seconds
 from lenette.runs import DivergedAt, Run
 from lenette.stats import accuracy_interval
+
+OF_RECIPE = ("name", "title", "document", "model", "protocol", "epochs", "claim_note")
+OF_ABOUT = ("diverged_at", "created", "seed", "engine", "engine_reason", "device", "threads", "parameters")
 
 Interval = tuple[Fraction, Fraction]  # 95 %, Wilson's
 
@@ -137,12 +140,10 @@ def facts(run: Run) -> Facts:
     about, recipe, part, lines = run.about, run.recipe, run.part, run.metrics
     final = run.final if run.status in ("done", "cut") else {}
     last, best = epoch(lines[-1], part) if lines else None, best_epoch(lines, part)
-    of_recipe = ("name", "title", "document", "model", "protocol", "epochs", "claim_note")
-    of_about = ("diverged_at", "created", "seed", "engine", "engine_reason", "device", "threads", "parameters")
     digests = zip(("train", part), about.data.digest, strict=True)
     return Facts(
-        **{name: getattr(recipe, name) for name in of_recipe},
-        **{name: getattr(about, name) for name in of_about},
+        **{name: getattr(recipe, name) for name in OF_RECIPE},
+        **{name: getattr(about, name) for name in OF_ABOUT},
         id=run.id,
         argument=run.argument,
         folder=str(run.folder),
@@ -160,8 +161,7 @@ def facts(run: Run) -> Facts:
         claims=claims(recipe, lines),
         differences=differences(recipe),
         seconds_to={f"{goal:g}": seconds for goal, seconds in run.seconds_to.items()},
-        train_seconds=lines[-1].train_seconds if lines else None,
-        evaluate_seconds=lines[-1].evaluate_seconds if lines else None,
+        **{name: getattr(lines[-1], name) if lines else None for name in ("train_seconds", "evaluate_seconds")},
         num_classes=len(about.data.classes),
         num_train_images=about.data.num_images,
         data_digest={name: digest for name, digest in digests if name and digest},
@@ -265,15 +265,6 @@ def command(run: Run) -> str:
         words.append(shlex.quote(str(run.folder)))
     words += [f"--seed {run.seed}", f"--engine {about.engine}", f"--threads {about.threads}"]
     return " ".join(words)
-
-
-def left_out(run: Run) -> str:
-    """Return why the run's network can't be built, so that its layers and pictures have to be left out, or ""."""
-    try:
-        run.untrained_model()
-    except LenetteError as error:
-        return str(error)
-    return ""
 
 
 def _interval(evaluated: Evaluation | ledger.Look) -> Interval:

@@ -11,7 +11,7 @@ import torch
 from lenette import files, models, text
 from lenette.errors import LenetteError
 from lenette.report import figures, words
-from lenette.report.facts import Facts, facts, left_out
+from lenette.report.facts import Facts, facts
 from lenette.report.figures.images import evaluated_images, most_doubtful, worst_mistakes
 from lenette.report.html import render
 from lenette.report.style import BLUE, GREY, INK, RULE, VERMILLION, to_svg
@@ -49,6 +49,15 @@ def write(run: Run, path: Path | None = None) -> Path:
     path = path or run.folder / "report.html"
     files.write_text(path, page(run))
     return path
+
+
+def left_out(run: Run) -> str:
+    """Return why the run's network can't be built, so that its layers and pictures have to be left out, or ""."""
+    try:
+        run.untrained_model()
+    except LenetteError as error:
+        return str(error)
+    return ""
 
 
 def _pictures(run: Run, known: Facts) -> dict[str, Any]:
