@@ -140,7 +140,6 @@ def facts(run: Run) -> Facts:
     about, recipe, part, lines = run.about, run.recipe, run.part, run.metrics
     final = run.final if run.status in ("done", "cut") else {}
     last, best = epoch(lines[-1], part) if lines else None, best_epoch(lines, part)
-    digests = zip(("train", part), about.data.digest, strict=True)
     return Facts(
         **{name: getattr(recipe, name) for name in OF_RECIPE},
         **{name: getattr(about, name) for name in OF_ABOUT},
@@ -161,10 +160,11 @@ def facts(run: Run) -> Facts:
         claims=claims(recipe, lines),
         differences=differences(recipe),
         seconds_to={f"{goal:g}": seconds for goal, seconds in run.seconds_to.items()},
-        **{name: getattr(lines[-1], name) if lines else None for name in ("train_seconds", "evaluate_seconds")},
+        train_seconds=lines[-1].train_seconds if lines else None,
+        evaluate_seconds=lines[-1].evaluate_seconds if lines else None,
         num_classes=len(about.data.classes),
         num_train_images=about.data.num_images,
-        data_digest={name: digest for name, digest in digests if name and digest},
+        data_digest={name: sha for name, sha in zip(("train", part), about.data.digest, strict=True) if name and sha},
         recipe_digest=recipe.digest,
         environment=structs.replace(run.environment, build=run.build),
         command=command(run),
