@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lenette import many, recipes, runs, training
+from lenette import jobs, many, recipes, runs
 from lenette.errors import RecipeError, RunError
 from lenette.many import Estimate
 from lenette.recipes import Recipe
@@ -131,7 +131,7 @@ def augmentation(recipe: Recipe | str, seeds: int | Sequence[int] = 5, ahead: Ah
     An operation that the recipe switches on keeps the recipe's amount; if it switches on several, they are a cell too.
     """
     base = _every(_recipe(recipe))
-    image_size = training.datasets(base, how.get("folder"))[0].images.shape[-1]
+    image_size = jobs.datasets(base, how.get("folder"))[0].images.shape[-1]
     own = {name: value for name, value in base.values("augmentation").items() if value}
     bare = base.but(**dict.fromkeys(set(own) & set(SWITCHES), 0))
     cells: list[Named] = [("none", {}, bare)]

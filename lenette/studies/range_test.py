@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lenette import engines, files, models, recipes, training
+from lenette import engines, files, jobs, models, recipes
 from lenette.engines import Engine
 from lenette.errors import RecipeError
 from lenette.many.workers import threads_restored
@@ -122,7 +122,7 @@ def range_test(
         raise RecipeError(f"seeds = {seeds}: at least 1")
     base = recipes.load(recipe) if isinstance(recipe, str) else recipe
     base = base.but(schedule="constant", epochs=epochs)
-    images, _ = training.datasets(base, folder)
+    images, _ = jobs.datasets(base, folder)
     losses: list[list[float]] = []
     smoothed: list[list[float]] = []
     rates: list[float] = []
