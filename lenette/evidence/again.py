@@ -83,17 +83,18 @@ def train_again(
             f"seed {run.seed} was cut by the clock, at {recipe.max_seconds:g} s: no run repeats its bits"
         )
     engine = proof.engine
-    how = {"engine": engine.name, "device": engine.device, "threads": engine.threads}
     with tempfile.TemporaryDirectory() as store:
         try:
             made = training.train(
                 recipe,
                 run.seed,
                 folder=folder,
+                engine=engine.name,
+                device=engine.device,
+                threads=engine.threads,
                 store=store,
                 progress=progress,
                 source=proof.network.source or None,
-                **how,
             )
         except Diverged:
             (made,) = runs.in_store(Path(store))
@@ -113,12 +114,18 @@ def train_again(
         accuracy=accuracy,
         recorded=run.accuracy,
     )
-    others = [other.accuracy for other in proof.runs if other.accuracy is not None]
-    if not found.same_weights and accuracy is not None and others:
-        place = position(accuracy, others, LEVEL)
-        bounds = {"low": place.low, "high": place.high} if math.isfinite(place.low) else {}
-        found = msgspec.structs.replace(found, **bounds, inside=place.inside)
-    return found, state
+    return found if found.same_weights else _placed(found, proof), state
+
+
+def _placed(found: Again, proof: Proof) -> Again:
+    """Return where an accuracy of other bits lies among those recorded."""
+    recorded = [run.accuracy for run in proof.runs if run.accuracy is not None]
+    if found.accuracy is None or not recorded:
+        return found
+    place = position(found.accuracy, recorded, LEVEL)
+    if not math.isfinite(place.low):
+        return found
+    return msgspec.structs.replace(found, low=place.low, high=place.high, inside=place.inside)
 
 
 def _timeless(curve: Curve) -> dict[str, Any]:

@@ -22,6 +22,7 @@ SAME_IMAGES, SAME_LOSS = 2, 1e-3  # what an engine and PyTorch may differ by on 
 CLOCK = timedelta(seconds=2)  # what times that are written to the second may be apart
 
 Time = Annotated[datetime, Meta(tz=True)]
+Ended = Literal["done", "cut", "diverged"]
 Rate = Annotated[float, Meta(ge=0)]
 MAX_EPOCHS = Meta(max_length=100_000)
 
@@ -56,7 +57,7 @@ class Entry(Record, frozen=True, kw_only=True):
 
     seed: Count
     key: Digest
-    status: Literal["done", "cut", "diverged"]
+    status: Ended
     created: Time
     environment: Count  # its place among the environments
     initial: Digest | None

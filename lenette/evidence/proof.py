@@ -7,7 +7,7 @@ differs is refused before any is used.
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta
@@ -20,7 +20,8 @@ from lenette.models import Counts
 from lenette.recipes import Recipe
 from lenette.records import Count, Digest, Fraction, Record, Seconds
 
-KIND, VERSION = "lenette proof", 2
+KIND: Literal["lenette proof"] = "lenette proof"
+VERSION: Literal[2] = 2
 
 Word = Annotated[str, Meta(max_length=2_000)]
 SourceDigest = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]  # of a network of one's own; "" for a shipped one
@@ -55,7 +56,7 @@ class Engine(Record, frozen=True):
     """The engine that all runs were made by."""
 
     name: Word
-    device: Literal["cpu", "cuda"]
+    device: str
     threads: Annotated[int, Meta(ge=1, le=1024)]
     build: Annotated[dict[str, str | int], Meta(max_length=100)]
 
@@ -201,7 +202,7 @@ def read(path: str | Path) -> Begun:
         return version1.read(path, text)
     if head.version != VERSION:
         raise LenetteError(f"{path} is a proof of version {head.version}; this lenette reads 1 and {VERSION}")
-    proof = records.decode(text, Begun | Proof, path)
+    proof: Begun = records.decode(text, cast("type[Begun]", Begun | Proof), path)
     if proof.versions is None or proof.numbers is None or proof.network.structure is None:
         raise LenetteError(f"{path} is damaged: versions, numbers and structure may be left out by version 1 alone")
     return proof

@@ -15,7 +15,7 @@ from lenette import data, identity, ledger, many, models, recipes, records, runs
 from lenette.environment import Environment
 from lenette.errors import RunError
 from lenette.evidence import sealed
-from lenette.evidence.entry import SAME_IMAGES, Curve, Entry, accuracy_of
+from lenette.evidence.entry import SAME_IMAGES, Curve, Ended, Entry, accuracy_of
 from lenette.evidence.networks import MAX_KEPT, State, read_weights, write_weights
 from lenette.evidence.proof import (
     Begun,
@@ -92,8 +92,16 @@ def prove(
             proof = _begin(out, header(recipe, rule, asked))
             if not isinstance(proof, Proof):
                 jobs = [(recipe, seed) for seed in rule.seeds]
-                how = {"folder": folder, "engine": engine, "device": device, "threads": threads, "store": store}
-                made = many.run(jobs, processes=processes, progress=progress, **how)
+                made = many.run(
+                    jobs,
+                    folder=folder,
+                    engine=engine,
+                    device=device,
+                    threads=threads,
+                    processes=processes,
+                    store=store,
+                    progress=progress,
+                )
                 _finish(out, store, proof, made, data.load(recipe.dataset, "test", folder))
             return read_done(out)
     except Timeout:
@@ -174,7 +182,7 @@ def _finish(out: Path, store: Path, begun: Begun, made: list[Run], images: data.
     keep = 0 < begun.network.bytes * len(states) <= MAX_KEPT
     if keep:
         write_weights(kept, states)
-    summary, verdict, budget = conclude(begun, entries, recipe_of(begun))
+    found = conclude(begun, entries, recipe_of(begun))
     proof = Proof(
         **{name: getattr(begun, name) for name in Begun.__struct_fields__},
         finished=_now(),
@@ -183,9 +191,9 @@ def _finish(out: Path, store: Path, begun: Begun, made: list[Run], images: data.
         environments=environments,
         runs=entries,
         weights=kept.name if keep else None,
-        summary=summary,
-        verdict=verdict,
-        budget=budget,
+        summary=found.summary,
+        verdict=found.verdict,
+        budget=found.budget,
         digest="",
     )
     write(out, sealed_up(proof))
@@ -198,7 +206,7 @@ def _entry(run: Run, state: State, images: data.Dataset, environment: int) -> En
     entry = Entry(
         seed=run.seed,
         key=about.key,
-        status=about.status,
+        status=records.convert(about.status, Ended, f"the status of run {run.id}", RunError),
         created=datetime.fromisoformat(about.created),
         environment=environment,
         initial=about.question.network.initial,

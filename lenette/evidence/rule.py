@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from lenette import records, stats
 from lenette.errors import LenetteError, nearest
@@ -101,7 +102,7 @@ def _shown(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds[:20])) + (", ..." if len(seeds) > 20 else "")
 
 
-class Conclusion(NamedTuple):
+class Conclusion(Record, frozen=True):
     """What follows from the runs by the rule; `budget` is empty where the recipe names none."""
 
     summary: Summary
@@ -117,8 +118,8 @@ def conclude(begun: Begun, runs: Sequence[Entry], recipe: Recipe) -> Conclusion:
 
 def conclusion_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
     """Yield where what a proof concludes does not follow from its recorded runs."""
-    for name, value in conclude(proof, proof.runs, recipe)._asdict().items():
-        differences = _unequal(records.plain(getattr(proof, name)), records.plain(value), name)
+    for name, value in records.plain(conclude(proof, proof.runs, recipe)).items():
+        differences = _unequal(records.plain(getattr(proof, name)), value, name)
         yield from (f"{fault}, by the rule and the runs" for fault in differences)
 
 
@@ -128,9 +129,10 @@ def _summary(begun: Begun, runs: Sequence[Entry]) -> Summary:
     curves = [run.curve.test_accuracy for run in ended if run.curve.test_accuracy]
     best = None
     if curves:
-        mean = stats.mean_interval([max(curve) for curve in curves], LEVEL)
-        above = float(np.mean([max(curve) - curve[-1] for curve in curves]))
-        best = Best(mean.mean, *_bounds(mean), min(map(max, curves)), max(map(max, curves)), above)
+        highest = [max(curve) for curve in curves]
+        above = float(np.mean([top - curve[-1] for top, curve in zip(highest, curves, strict=True)]))
+        chosen = stats.mean_interval(highest, LEVEL)
+        best = Best(chosen.mean, *_bounds(chosen), min(highest), max(highest), above)
     seconds = [run.curve.train_seconds[-1] for run in runs if run.curve.train_seconds]
     mean = stats.mean_interval(values, LEVEL) if values else None
     return Summary(
@@ -178,7 +180,9 @@ def verdict_words(begun: Begun, summary: Summary, verdict: Verdict) -> list[str]
     if goal is not None:
         words.append(f"Claim: at least {100 * goal:g} % in the mean over seeds. Verdict: {verdict.verdict}.")
         ended = summary.num_seeds - len(summary.diverged)
-        if verdict.low is not None and verdict.high is not None:
+        if summary.collapsed:
+            words.append(f"{collapsed_words(summary)}: the rule's bounds are made for seeds that scatter alike.")
+        elif verdict.low is not None and verdict.high is not None:
             words.append(
                 f"The mean of {ended} seeds is {percent(summary.mean, 3)}; with one-sided confidence of "
                 f"{100 * LEVEL:g} % each it is at least {percent(verdict.low, 3)}, and at most "
@@ -204,6 +208,12 @@ def verdict_words(begun: Begun, summary: Summary, verdict: Verdict) -> list[str]
     return words
 
 
+def collapsed_words(summary: Summary) -> str:
+    """Return "2 of 10 seeds collapsed (1004, 1005)"."""
+    seeds = ", ".join(map(str, summary.collapsed))
+    return f"{len(summary.collapsed)} of {summary.num_seeds} seeds collapsed ({seeds})"
+
+
 def _budget(begun: Begun, runs: Sequence[Entry], recipe: Recipe) -> list[Limit]:
     """Return each limit that the recipe names beside what was measured: epochs and seconds of the run that took most.
 
@@ -214,18 +224,19 @@ def _budget(begun: Begun, runs: Sequence[Entry], recipe: Recipe) -> list[Limit]:
     seconds = max((run.curve.train_seconds[-1] for run in made), default=None)
     # A run that is cut at max_seconds did what the budget asked; it has gone over it by less than a report of progress.
     was_cut = all(run.status == "cut" for run in made if run.curve.train_seconds[-1] == seconds)
-    limits = []
-    for name, measured in (
-        ("max_parameters", begun.network.counts.parameters),
-        ("max_bytes", begun.network.bytes),
-        ("max_epochs", epochs),
-        ("max_seconds", seconds),
-    ):
-        if limit := getattr(recipe, name):
-            met = measured is not None and (measured <= limit or (name == "max_seconds" and was_cut))
-            rests_on = "the record" if name in ("max_epochs", "max_seconds") else "the weights"
-            limits.append(Limit(name, limit, measured, met, rests_on))
-    return limits
+    limits = (
+        Limit("max_parameters", recipe.max_parameters, begun.network.counts.parameters, False, "the weights"),
+        Limit("max_bytes", recipe.max_bytes, begun.network.bytes, False, "the weights"),
+        Limit("max_epochs", recipe.max_epochs, epochs, False, "the record"),
+        Limit("max_seconds", recipe.max_seconds, seconds, False, "the record"),
+    )
+    return [
+        structs.replace(row, met=row.measured <= row.limit or (row.name == "max_seconds" and was_cut))
+        if row.measured is not None
+        else row
+        for row in limits
+        if row.limit
+    ]
 
 
 class Certificate(Record, frozen=True):

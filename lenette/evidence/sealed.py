@@ -1,4 +1,4 @@
-"""The one door to a sealed test set, and what was written down of it: the ledger belongs to the images, not to a run."""
+"""The one door to a sealed test set; what is written down belongs to the images, not to a run."""
 
 from pathlib import Path
 
@@ -102,10 +102,17 @@ def opened_once(run: Run, images: data.Dataset) -> Look:
 
 def openings(run: Run) -> list[Look]:
     """Return all openings of any images for this run, or another with its key, the first one first."""
-    key = run.about.key
-    every = [look for found in ledger.every_look(run.folder.parent).values() for look in found if look.key == key]
-    old = [look for found in _old_openings(run).values() for look in found]
-    return sorted([*old, *(look for look in every if look.what == "opening")], key=lambda look: look.time)
+    return sorted((look for found in openings_of(run).values() for look in found), key=lambda look: look.time)
+
+
+def openings_of(run: Run) -> dict[str, list[Look]]:
+    """Return the openings for this run, or another with its key, by the digest of the images."""
+    key, found = run.about.key, _old_openings(run)
+    for digest, every in ledger.every_look(run.folder.parent).items():
+        mine = [look for look in every if look.what == "opening" and look.key == key]
+        if mine:
+            found.setdefault(digest, []).extend(mine)
+    return found
 
 
 def looks(store: Path, digest: str) -> list[Look]:
@@ -164,10 +171,15 @@ def _old_openings(run: Run) -> dict[str, list[Look]]:
     found: dict[str, list[Look]] = {}
     for place, line in enumerate(records.content(path, RunError).splitlines() if path.exists() else [], 1):
         old = records.decode(line, _OldOpening, f"{path}, line {place},", RunError)
-        figures = {name: value for name, value in msgspec.structs.asdict(old).items() if name != "digest"}
-        recipe = run.recipe
-        named = {"run": run.id, "key": run.about.key, "recipe": recipe.digest, "protocol": recipe.protocol}
-        found.setdefault(old.digest, []).append(Look(what="opening", **figures, **named))
+        look = Look(
+            what="opening",
+            run=run.id,
+            key=run.about.key,
+            recipe=run.recipe.digest,
+            protocol=run.recipe.protocol,
+            **{name: getattr(old, name) for name in _OldOpening.__struct_fields__ if name != "digest"},
+        )
+        found.setdefault(old.digest, []).append(look)
     return found
 
 

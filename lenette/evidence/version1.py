@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -152,7 +152,9 @@ def read(path: Path, text: bytes) -> Proof:
         weights=old.weights.file,
         summary=today.Summary(
             **{name: getattr(summary, name) for name in _Summary.__struct_fields__ if name not in _OTHERWISE} | spread,
-            best_epoch=best and today.Best(best.mean, best.low, best.high, best.minimum, best.maximum, best.optimism),
+            best_epoch=None
+            if best is None
+            else today.Best(best.mean, best.low, best.high, best.minimum, best.maximum, best.optimism),
             train_seconds=summary.seconds.train,
             evaluate_seconds=summary.seconds.evaluate,
             longest_seconds=summary.seconds.longest,
