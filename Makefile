@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-native lint bench laboratory notebooks proofs readme clean
+.PHONY: demo test test-native lint bench laboratory pages notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -33,7 +33,11 @@ laboratory: .venv/ready
 		$(STUDY) $$question $$recipe $(KEPT) --out $(LABORATORY)/$$recipe/$$question || exit; \
 	done; $(STUDY) range-test $$recipe --out $(LABORATORY)/$$recipe/range-test || exit; done
 	$(STUDY) ladder $(LADDER) $(KEPT) --out $(LABORATORY)/ladder
-	$(STUDY) augmentation ladder_7k_step --seeds 3 $(KEPT) --out $(LABORATORY)/augmentation
+	$(STUDY) augmentation ladder_7k_step --seeds 20 $(KEPT) --out $(LABORATORY)/augmentation
+
+# The laboratory's answers, pages and figures anew, from each study.json; nothing is trained.
+pages: .venv/ready
+	$(BIN)/python docs/laboratory.py
 
 # Minutes each, on a machine that does nothing else: the native engine against PyTorch, the reference against a bare loop.
 bench: .venv/ready

@@ -1,7 +1,7 @@
 """The one place that turns numbers into words: per cents, points, intervals, counts and durations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
@@ -20,6 +20,11 @@ def percent_interval(low: float | None, high: float | None, digits: int = 2) -> 
     if low is None or high is None or not math.isfinite(low + high):
         return "no interval"
     return f"{100 * max(low, 0):.{digits}f} to {100 * min(high, 1):.{digits}f} %"
+
+
+def interval(low: float, high: float, shape: Callable[[float], str]) -> str:
+    """Return "1.98 to 2.24", each end as `shape` writes it; "" where there is no interval."""
+    return f"{shape(low)} to {shape(high)}" if math.isfinite(low + high) else ""
 
 
 def number(value: float | None, digits: int = 4) -> str:

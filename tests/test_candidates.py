@@ -37,5 +37,12 @@ def test_every_candidate_is_in_the_log():
     assert [name for name in CANDIDATES if f"| `{name}` |" not in log] == []
 
 
+def test_the_log_says_what_choosing_is_worth():
+    log = (ROOT / "docs" / "LOG.md").read_text(encoding="utf-8")
+    assert "\n".join(SCRIPT["winners"](log)) in log
+    (_, _, *rows) = SCRIPT["winners"]("| `a8` | 1 | 4 | 99.5 | 0.03 | 0 |\n| `b8` | 1 | 4 | 99.6 | 0.03 | 0 |\n" + log)
+    assert rows[0].startswith("| 8,000 | 37 | `b8` | 99.6 |")
+
+
 def _size(name):
     return next(size for size in (8, 10, 20) if re.search(rf"\D{size}(_|$)", name))

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from lenette.errors import LenetteError
 # Hours of sleep gained with two drugs, ten patients: the data of Student's paper of 1908 (Cushny and Peebles, 1905).
 SLEEP_FIRST = (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0)
 SLEEP_SECOND = (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
+
+RESULTS = Path(__file__).parents[1] / "results"
 
 accuracies = st.lists(st.integers(9800, 10_000).map(lambda correct: correct / 10_000), min_size=1, max_size=12)
 
@@ -56,10 +60,92 @@ def test_mean_interval_meets_scipy():
     assert (mean.low, mean.high) == pytest.approx((low, high), rel=1e-12)
 
 
+def shipped(name):
+    proof = json.loads((RESULTS / f"{name}.json").read_text())
+    return [run["accuracy"] for run in proof["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [("claims/ladder_12k", [4, 5]), ("claims/lenet5", [2])]
+    + [(f"claims/{name}", []) for name in ("sigmoid_mlp", "ladder_7k", "ladder_15k", "deep_19k", "four_conv_593k")]
+    + [(f"certificates/under_{size}k", []) for size in (8, 10, 20)],
+)
+def test_the_shipped_seeds_that_lost_a_class_are_found_and_no_others(name, places):
+    assert stats.collapsed(shipped(name)) == places
+
+
+def test_a_spread_says_what_an_interval_above_every_seed_hides():
+    values = shipped("claims/lenet5")
+    assert stats.mean_interval(values).high > max(values)
+    found = stats.spread(values)
+    assert (found.count, found.minimum, found.maximum, found.collapsed) == (10, 0.97, 0.9918, (2,))
+    assert found.median == pytest.approx(0.99095)
+    assert stats.spread([0.5]) == stats.Spread(1, 0.5, 0.5, 0.5, ())
+
+
+def test_seeds_that_scatter_alike_have_not_collapsed():
+    assert stats.collapsed([0.99, 0.99, 0.99, 0.985]) == []
+    assert stats.collapsed([0.99, 0.99, 0.99, 0.97]) == [3]
+    assert "more than 1 point and more than 10 robust deviations" in stats.COLLAPSE_RULE
+    draws = np.random.default_rng(2).normal(0.7, 0.03, (2000, 10))
+    wrong = np.mean([bool(stats.collapsed(row)) for row in draws])
+    assert wrong < 0.004
+    with pytest.raises(LenetteError, match="accuracies"):
+        stats.collapsed([])
+
+
 def test_paired_difference_meets_the_sleep_data():
     difference = stats.paired_difference(SLEEP_SECOND, SLEEP_FIRST)
     assert difference.mean == pytest.approx(1.58)
     assert (difference.low, difference.high) == pytest.approx((0.7001142, 2.4598858), abs=5e-8)
+
+
+def test_a_difference_among_groups_meets_published_tables_and_welch():
+    one, two = [1.0, 2.0, 3.0, 4.0, 5.0], [11.0, 12.0, 13.0, 14.0, 15.0]
+    found = stats.difference_among(two, one, 5)
+    # q(0.05; 5 groups, 8 degrees of freedom) = 4.886, Pearson and Hartley's table
+    assert found.high - found.mean == pytest.approx(4.886 * math.sqrt((2.5 / 5 + 2.5 / 5) / 2), abs=5e-4)
+    assert (found.count, found.mean, found.deviation) == (5, 10.0, pytest.approx(math.sqrt(5)))
+    welch = scipy_stats.ttest_ind(one, two, equal_var=False).confidence_interval(0.95)
+    pair = stats.difference_among(one, two, 2)
+    assert (pair.low, pair.high) == pytest.approx((welch.low, welch.high))
+    # a group without any scatter counts, with the other's degrees of freedom
+    assert stats.difference_among([1.0] * 5, two, 2).high < 0
+
+
+def test_a_difference_without_a_spread_has_no_interval_and_slips_are_named():
+    assert stats.difference_among([1.0], [2.0], 3).low == -math.inf
+    assert stats.difference_among([1.0, 1.0], [2.0, 2.0], 3).high == math.inf
+    with pytest.raises(LenetteError, match="among 1 groups"):
+        stats.difference_among([1.0, 2.0], [1.0, 2.0], 1)
+
+
+def test_the_power_is_how_often_intervals_leave_out_zero():
+    draws = np.random.default_rng(3).normal(0.1, 0.1, (4000, 8))
+    seen = np.mean([stats.mean_interval(row, 0.99).low > 0 for row in draws])
+    assert stats.power(0.1, 0.1, 8, 0.99) == pytest.approx(seen, abs=0.025)
+    assert stats.power(-0.1, 0.1, 8, 0.99) == stats.power(0.1, 0.1, 8, 0.99)
+    assert stats.power(0.0, 0.1, 8, 0.95) == pytest.approx(0.025)
+    assert stats.power(0.1, 0.1, 1) == 0
+    for deviation, count in ((0.0, 8), (0.1, 0)):
+        with pytest.raises(LenetteError, match="deviation is 0.0" if count else "count is 0"):
+            stats.power(0.1, deviation, count)
+
+
+# Known since Tippett: 1 / sqrt(pi) of two, 3 / (2 sqrt(pi)) of three, and his table's of 10, 100 and 1,000.
+@pytest.mark.parametrize(
+    ("count", "mean"),
+    [(1, 0.0), (2, math.pi**-0.5), (3, 1.5 * math.pi**-0.5), (10, 1.53875), (100, 2.50759), (1000, 3.24144)],
+)
+def test_the_largest_of_many_draws(count, mean):
+    assert stats.expected_maximum(count) == pytest.approx(mean, abs=1e-5)
+    assert np.random.default_rng(count).normal(size=(4000, count)).max(1).mean() == pytest.approx(mean, abs=0.05)
+
+
+def test_the_largest_of_no_draws_is_refused():
+    with pytest.raises(LenetteError, match="largest of 0"):
+        stats.expected_maximum(0)
 
 
 def test_a_paired_difference_sees_what_the_seeds_share():

@@ -143,7 +143,7 @@ def _conduct(question: str, named: str | tuple[str, ...], arguments: dict[str, A
     if as_json:
         echo_json({"answer": answer, "summary": found.summary, "folder": str(written.parent)})
         return
-    click.echo("\n" + table([_row(found.part, row) for row in found.summary]) + "\n")
+    click.echo("\n" + table([_row(cell, found) for cell in found.cells]) + "\n")
     click.echo("\n".join(answer))
     click.echo(f"page: {written}")
 
@@ -174,7 +174,7 @@ def _changed(recipe: str, changes: tuple[str, ...]) -> Any:
 def _ask(estimate: Any, yes: bool) -> None:
     """Say how long it will take; before long work, ask."""
     from lenette.errors import RunError
-    from lenette.report.words import count, duration
+    from lenette.text import count, duration
 
     if not estimate.num_todo:
         click.echo(f"nothing to train: {count(estimate.num_jobs, 'run')} found", err=True)
@@ -190,18 +190,18 @@ def _ask(estimate: Any, yes: bool) -> None:
     click.confirm("Go on?", abort=True, err=True)
 
 
-def _row(part: str, row: dict[str, Any]) -> dict[str, Any]:
-    def cell(figure: str) -> str:
-        from lenette.studies.words import interval, percent
+def _row(cell: Any, study: Any) -> dict[str, Any]:
+    from lenette.studies.words import error
 
-        return f"{percent(row[figure]['mean'])}{interval(row[figure])}" if row[figure] else "diverged"
+    def ended(figure: str) -> str:
+        return error(cell.mean(figure)) if cell.values(figure) else "diverged"
 
     return {
-        "": row["name"],
-        "parameters": f"{row['parameters']:,}",
-        "train error": cell("train_error"),
-        f"{part} error": cell(f"{part}_error"),
-        "diverged": f"{row['num_diverged']} of {row['num_runs']}" if row["num_diverged"] else "",
+        "": cell.name,
+        "parameters": f"{cell.parameters:,}",
+        "train error": ended("train_error"),
+        f"{study.part} error": ended(study.error),
+        "diverged": f"{len(cell.diverged)} of {len(cell.runs)}" if cell.diverged else "",
     }
 
 

@@ -1,10 +1,10 @@
 """The page of a study: the answer, its figures and tables in one HTML file; JSON, CSV and the figures beside it."""
 
-import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenette import files, studies
+from lenette import files, studies, text
 from lenette.many import shown
 from lenette.report import words
 from lenette.report.facts import dataset
@@ -12,7 +12,10 @@ from lenette.report.figures import study as figures
 from lenette.report.html import render
 from lenette.report.page import inline
 from lenette.report.style import save
+from lenette.stats import Mean
 from lenette.studies import RangeTest, Study, compare
+from lenette.studies.compare import Reached
+from lenette.studies.words import together
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +52,7 @@ def drawings(study: Study | RangeTest) -> dict[str, tuple["Figure", str]]:
         return {"loss": (figures.rising_rate(study), "Line chart of the loss against a rising learning rate")}
     drawn = {"errors": (figures.errors(study), "Mean train and " + study.part + " error of each cell, with intervals")}
     if compare.comparisons(study):
-        drawn["differences"] = (figures.differences(study), "Paired differences in error, with intervals")
+        drawn["differences"] = (figures.differences(study), "Differences in error, with intervals")
     if any(compare.curves(cell, "train_loss") for cell in study.cells):
         drawn["losses"] = (figures.losses(study), f"Line charts of train and {study.part} loss against the epoch")
     if study.question == "schedule":
@@ -69,7 +72,7 @@ def page(study: Study | RangeTest, answer: list[str], drawn: dict[str, tuple["Fi
         answer=answer,
         pictures={name: inline(figure, name, label) for name, (figure, label) in drawn.items()},
         **_tables(study),
-        duration=words.duration,
+        duration=text.duration,
         command=command,
     )
 
@@ -81,35 +84,33 @@ def _tables(study: Study | RangeTest) -> dict[str, Any]:
     return {
         "any_diverged": any(cell.diverged for cell in study.cells),
         "differences": compare.comparisons(study),
+        "together": together(study),
         "diagnoses": [compare.diagnosis(study, cell) for cell in study.cells],
         "convergence": [goal for of_part in goals for goal in of_part] if study.question == "schedule" else [],
     }
 
 
-def _fraction(mean: dict[str, Any] | None) -> str:
+def _fraction(mean: Mean | None) -> str:
     return _with_interval(mean, lambda value: f"{100 * value:.2f}", " %")
 
 
-def _points(mean: dict[str, Any] | None) -> str:
-    return _with_interval(mean, lambda value: f"{round(100 * value, 2) + 0.0:+.2f}", "")
+def _points(mean: Mean | None) -> str:
+    return _with_interval(mean, text.points)
 
 
-def _nats(mean: dict[str, Any] | None) -> str:
-    return _with_interval(mean, lambda value: f"{value:.4f}", "")
+def _nats(mean: Mean | None) -> str:
+    return _with_interval(mean, text.number)
 
 
-def _epochs(cell: dict[str, Any]) -> str:
-    if cell["epochs"]:
-        return _with_interval(cell["epochs"], lambda value: f"{value:.1f}", "")
-    return f"{cell['num_reached']} of {cell['num_seeds']} seeds" if cell["num_reached"] else "never"
+def _epochs(cell: Reached) -> str:
+    if cell.epochs:
+        return _with_interval(cell.epochs, lambda value: f"{value:.1f}")
+    return f"{cell.num_reached} of {cell.num_seeds} seeds" if cell.num_reached else "never"
 
 
-def _with_interval(mean: dict[str, Any] | None, text: Any, unit: str) -> str:
+def _with_interval(mean: Mean | None, shape: Callable[[float], str], unit: str = "") -> str:
     if mean is None:
         return "–"
-    low, high = mean["low"], mean["high"]
-    if low is None or not math.isfinite(low):
-        return text(mean["mean"]) + unit
+    value, inside = f"{shape(mean.mean)}{unit}", text.interval(mean.low, mean.high, shape)
     # in a narrow table the interval goes to a line of its own, and breaks nowhere else
-    value, interval = f"{text(mean['mean'])}{unit}", f"({text(low)} to {text(high)})"
-    return " ".join(part.replace(" ", NO_BREAK_SPACE) for part in (value, interval))
+    return " ".join(part.replace(" ", NO_BREAK_SPACE) for part in ([value, f"({inside})"] if inside else [value]))

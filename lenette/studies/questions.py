@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from lenette import many, recipes, runs, training
+import msgspec
+
+from lenette import jobs, many, recipes, runs
 from lenette.errors import RecipeError, RunError
 from lenette.many import Estimate
 from lenette.recipes import Recipe
 from lenette.studies import grid
-from lenette.studies.study import Cell, Study, record
+from lenette.studies.study import Cell, Machine, Study, outcome
 
 RATES = (0.025, 0.05, 0.1, 0.2, 0.5)
 SIZES = (16, 32, 64, 128, 256, 512)
@@ -129,7 +131,7 @@ def augmentation(recipe: Recipe | str, seeds: int | Sequence[int] = 5, ahead: Ah
     An operation that the recipe switches on keeps the recipe's amount; if it switches on several, they are a cell too.
     """
     base = _every(_recipe(recipe))
-    image_size = training.datasets(base, how.get("folder"))[0].images.shape[-1]
+    image_size = jobs.datasets(base, how.get("folder"))[0].images.shape[-1]
     own = {name: value for name, value in base.values("augmentation").items() if value}
     bare = base.but(**dict.fromkeys(set(own) & set(SWITCHES), 0))
     cells: list[Named] = [("none", {}, bare)]
@@ -199,19 +201,21 @@ def _study(
                 name=name,
                 changes=_plain(changes),
                 recipe=_plain({"name": recipe.name, **recipe.values(*grid.GROUPS)}),
-                parameters=of_cell[0].about["parameters"],
-                runs=[record(run) for run in of_cell],
+                parameters=of_cell[0].about.parameters,
+                runs=[outcome(run) for run in of_cell],
             )
         )
     first = found[0]
-    machine = {**first.environment, "engine": first.about["engine"], "threads": first.about["threads"]}
+    machine = Machine(
+        **msgspec.structs.asdict(first.environment), engine=first.about.engine, threads=first.about.threads
+    )
     return Study(
         question=question,
         title=title,
         dataset=cells[0][2].dataset,
         part=parts.pop() or "",
-        num_images=first.about["data"]["num_images"],
-        num_classes=len(first.about["data"]["classes"]),
+        num_images=first.about.data.num_images,
+        num_classes=len(first.about.data.classes),
         seeds=numbers,
         axes={name: _plain(list(values)) for name, values in axes.items()},
         cells=made,

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from lenette import engines, files, models, recipes, training
+from lenette import engines, files, jobs, models, recipes
+from lenette.engines import Engine
 from lenette.errors import RecipeError
 from lenette.many.workers import threads_restored
 from lenette.plan import Plan
 from lenette.recipes import Recipe
+from lenette.text import count
 
 LOW, HIGH = 1e-4, 10.0
 SMOOTHING = 0.98  # of fastai's learning-rate finder, as are TOO_FAR and BACK_OFF
@@ -52,14 +53,15 @@ class RangeTest:
         if self.suggestion is None:
             return [f"The loss never fell between the rates {self.lr[0]:g} and {self.lr[-1]:g}: nothing to suggest."]
         rates = [rate for rate in self.suggested if rate]
+        seeds = count(len(rates), "seed")
         sentences = [
             f"A learning rate of {self.suggestion:.2g} is suggested: a tenth of that at which the smoothed loss was "
-            f"lowest ({min(rates):.2g} to {max(rates):.2g} over {_seeds(len(rates))})."
+            f"lowest ({min(rates):.2g} to {max(rates):.2g} over {seeds})."
         ]
         stopped = [len(losses) for losses in self.losses if len(losses) < self.num_steps]
         if stopped:
             sentences.append(
-                f"In {len(stopped)} of {_seeds(len(rates))} the loss went up beyond {TOO_FAR:g} times its lowest, from "
+                f"In {len(stopped)} of {seeds} the loss went up beyond {TOO_FAR:g} times its lowest, from "
                 f"{self.lr[min(stopped) - 1]:.2g} on."
             )
         else:
@@ -120,7 +122,7 @@ def range_test(
         raise RecipeError(f"seeds = {seeds}: at least 1")
     base = recipes.load(recipe) if isinstance(recipe, str) else recipe
     base = base.but(schedule="constant", epochs=epochs)
-    images, _ = training.datasets(base, folder)
+    images, _ = jobs.datasets(base, folder)
     losses: list[list[float]] = []
     smoothed: list[list[float]] = []
     rates: list[float] = []
@@ -130,9 +132,9 @@ def range_test(
             plan = RisingPlan(base, seed, len(images), (height, width))
             plan.low, plan.high = low, high
             network = plan.initial(partial(models.build, base.model, len(images.classes), channels, height))
-            place = engines.choose_device(device, engine)
-            num_threads = engines.DEFAULT_THREADS if threads is None else threads
-            trainer, _ = engines.make(engine, network, plan, images, place, num_threads)
+            trainer = engines.make(
+                engines.choose(engine, device, threads, network, base, images), network, plan, images
+            )
             rates = plan.rates().tolist()
             one, smooth = _rise(trainer, plan.num_steps)
             losses.append(one)
@@ -149,17 +151,13 @@ def range_test(
     )
 
 
-def _seeds(count: int) -> str:
-    return f"{count} seed" if count == 1 else f"{count} seeds"
-
-
 def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
     """Return a tenth of the rate at which the smoothed loss is lowest; None where it never fell."""
     lowest = min(range(len(smoothed)), key=smoothed.__getitem__, default=0)
     return rates[lowest] / BACK_OFF if lowest else None
 
 
-def _rise(trainer: Any, num_steps: int) -> tuple[list[float], list[float]]:
+def _rise(trainer: Engine, num_steps: int) -> tuple[list[float], list[float]]:
     """Train until the loss goes up too far; return the steps' losses, and their running means without the bias to 0."""
     losses: list[float] = []
     smoothed: list[float] = []

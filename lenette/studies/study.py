@@ -2,40 +2,54 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lenette import files
-from lenette.errors import LenetteError
+from lenette import files, records
+from lenette.environment import Environment
 from lenette.many import shown
-from lenette.runs import Run
+from lenette.runs import DivergedAt, Run
 from lenette.stats import Mean, mean_interval
 
 FIGURES = ("error", "loss")
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What the run of that id came to: one seed of a cell.
+
+    `figures` holds the last epoch's losses in nats and errors as fractions, in evaluation mode and without
+    augmentation, None where it diverged; `curve` the epochs' figures as columns.
+    """
+
+    run: str
+    seed: int
+    status: str
+    diverged_at: DivergedAt | None
+    figures: dict[str, float] | None
+    curve: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
 class Cell:
     """One recipe of a study, and what each seed came to.
 
-    `changes` is what sets it apart ({field: value}), `recipe` all fields that change numbers, `runs` one dict a seed:
-    `run` (its id), `seed`, `status`, `diverged_at`, `figures` (the last epoch's losses in nats and errors as fractions,
-    evaluation mode, without augmentation; None where it diverged) and `curve` (the epochs' figures as columns).
+    `changes` is what sets it apart ({field: value}), `recipe` all fields that change numbers, `runs` one outcome a
+    seed.
     """
 
     name: str
     changes: dict[str, Any]
     recipe: dict[str, Any]
     parameters: int
-    runs: list[dict[str, Any]]
+    runs: list[Outcome]
 
     def values(self, figure: str) -> dict[int, float]:
         """Return {seed: value} of a figure ("test_error", "train_loss", "gap_loss", ...) for the runs that have it."""
-        return {run["seed"]: run["figures"][figure] for run in self.runs if figure in (run["figures"] or {})}
+        return {run.seed: run.figures[figure] for run in self.runs if run.figures and figure in run.figures}
 
     def mean(self, figure: str) -> Mean | None:
         """Return the mean over seeds and its 95 % interval; None where no run has the figure.
@@ -51,9 +65,16 @@ class Cell:
         return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0) if "error" in figure else mean.high)
 
     @property
-    def diverged(self) -> list[dict[str, Any]]:
+    def diverged(self) -> list[Outcome]:
         """The runs whose loss was no longer finite."""
-        return [run for run in self.runs if run["figures"] is None]
+        return [run for run in self.runs if run.figures is None]
+
+
+class Machine(Environment, frozen=True, kw_only=True):
+    """What a study's runs were made on, and by which engine, with so many threads each."""
+
+    engine: str
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -61,8 +82,7 @@ class Study:
     """Many runs and the question that they answer.
 
     `question` is "learning-rate", "batch-size", "schedule", "ladder", "augmentation" or "sweep"; `part` the images that
-    it is answered on, "test" or "validation"; `axes` the grid {field: values}, empty where there is none; `machine`
-    what the runs were made on.
+    it is answered on, "test" or "validation"; `axes` the grid {field: values}, empty where there is none.
     """
 
     question: str
@@ -74,7 +94,7 @@ class Study:
     seeds: list[int]
     axes: dict[str, list[Any]]
     cells: list[Cell]
-    machine: dict[str, Any]
+    machine: Machine
 
     def cell(self, name: str) -> Cell:
         """Return the cell of that name."""
@@ -107,30 +127,23 @@ class Study:
         ]
 
 
-def record(run: Run) -> dict[str, Any]:
+def outcome(run: Run) -> Outcome:
     """Return what a study keeps of a run."""
-    about, lines, part = run.about, run.metrics, run.part or ""
-    final = {} if about["status"] == "diverged" else run.final
+    about, part = run.about, run.part or ""
+    losses = {} if about.status == "diverged" else {name: run.final[name].loss for name in ("train", part)}
     figures = None
-    if final and all(final[name]["loss"] is not None for name in ("train", part)):
-        figures = {f"{name}_loss": final[name]["loss"] for name in ("train", part)}
-        figures |= {f"{name}_error": 1 - final[name]["accuracy"] for name in ("train", part)}
+    if losses and None not in losses.values():
+        figures = {f"{name}_loss": loss for name, loss in losses.items() if loss is not None}
+        figures |= {f"{name}_error": 1 - run.final[name].accuracy for name in losses}
         figures |= {f"gap_{name}": figures[f"{part}_{name}"] - figures[f"train_{name}"] for name in FIGURES}
-        figures["train_running_error"] = 1 - lines[-1]["train_accuracy_running"]
-        figures["train_seconds"] = lines[-1]["train_seconds"]
-    return {
-        "run": run.id,
-        "seed": about["seed"],
-        "status": about["status"],
-        "diverged_at": about.get("diverged_at"),
-        "figures": figures,
-        "curve": run.curve,
-    }
+        last = run.metrics[-1]
+        figures |= {"train_running_error": 1 - last.train_accuracy_running, "train_seconds": last.train_seconds}
+    return Outcome(run.id, about.seed, about.status, about.diverged_at, figures, run.curve)
 
 
 def save(study: Study, folder: Path, answer: Sequence[str]) -> None:
     """Write study.json (everything), study.csv (a row a cell, with intervals) and runs.csv (a row a run) there."""
-    whole = {**asdict(study), "answer": list(answer), "summary": study.summary}
+    whole = {**records.plain(study), "answer": list(answer), "summary": study.summary}
     files.write_json(folder / "study.json", whole)
     files.write_text(folder / "study.csv", _csv(_cell_rows(study)))
     files.write_text(folder / "runs.csv", _csv(_run_rows(study)))
@@ -140,16 +153,9 @@ def read(path: Path) -> Study:
     """Read a study from its study.json, or the folder that holds it.
 
     Raises:
-        LenetteError: the file can't be read or holds no study.
+        LenetteError: the file can't be read, or differs from a study in a field, which is named.
     """
-    path = path / "study.json" if path.is_dir() else path
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        cells = [Cell(**cell) for cell in values["cells"]]
-        names = [name for name in Study.__dataclass_fields__ if name != "cells"]
-        return Study(cells=cells, **{name: values[name] for name in names})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LenetteError(f"{path} can't be read as a study: {error}") from error
+    return records.read(path / "study.json" if path.is_dir() else path, Study)
 
 
 def _cell_rows(study: Study) -> list[dict[str, Any]]:
@@ -169,9 +175,9 @@ def _run_rows(study: Study) -> list[dict[str, Any]]:
     rows = []
     for cell in study.cells:
         for run in cell.runs:
-            row = {"cell": cell.name, **_axes(study, cell.changes), "seed": run["seed"], "status": run["status"]}
-            row["diverged_at_step"] = (run["diverged_at"] or {}).get("step")
-            rows.append({**row, **{figure: (run["figures"] or {}).get(figure) for figure in study.figures}})
+            row = {"cell": cell.name, **_axes(study, cell.changes), "seed": run.seed, "status": run.status}
+            row["diverged_at_step"] = run.diverged_at.step if run.diverged_at else None
+            rows.append({**row, **{figure: (run.figures or {}).get(figure) for figure in study.figures}})
     return rows
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lenette import studies
+from lenette import records, studies
 from lenette.report import study as page
 from lenette.studies import Cell, RangeTest, Study, compare
 from tests.studies.made_up import EPOCHS, cell, diverged, errors, rates, run, study
+
+LABORATORY = Path(__file__).parents[2] / "results" / "laboratory"
+SHIPPED = sorted(LABORATORY.rglob("study.json"))
 
 LADDER = [
     cell("big", errors(0.02), parameters=15000),
@@ -80,8 +83,19 @@ def test_the_figures_hold_the_figures(tmp_path: Path) -> None:
     (axes,) = figures.differences(STUDIES["ladder"]).axes
     (one,) = compare.comparisons(STUDIES["ladder"])
     drawn = {point[0] for line in axes.lines for point in line.get_xydata().round(9).tolist()}
-    assert {round(100 * one[side], 9) for side in ("mean", "low", "high")} <= drawn
+    assert {round(100 * getattr(one.mean, side), 9) for side in ("mean", "low", "high")} <= drawn
     assert [label.get_text() for label in axes.get_yticklabels()] == ["small"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[str(path.parent.relative_to(LABORATORY)) for path in SHIPPED])
+def test_the_shipped_answers_follow_from_the_shipped_figures(path: Path) -> None:
+    """Where the words have changed, `make pages` writes them anew."""
+    if path.parent.name == "range-test":
+        sentences = records.read(path, RangeTest).answer
+    else:
+        sentences = studies.answer(studies.read(path))
+    lines = (path.parent / page.SENTENCES).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("- ")] == [f"- {sentence}" for sentence in sentences]
 
 
 def test_a_range_test_has_a_page_too(tmp_path: Path) -> None:

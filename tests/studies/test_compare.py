@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import pytest
 
-from lenette.stats import paired_difference
+from lenette import stats
+from lenette.stats import difference_among, paired_difference
 from lenette.studies import compare
 from tests.studies.made_up import EPOCHS, cell, diverged, errors, rates, run, study
 
@@ -18,27 +19,40 @@ def test_the_preferred_cell_has_the_lowest_error_of_those_that_diverged_least() 
     assert compare.preferred(rates(r0_5=[diverged(0), diverged(1)])) is None
 
 
-def test_differences_are_paired_by_seed_and_bonferroni_widens_them() -> None:
+def test_settled_differences_are_paired_by_seed_and_bonferroni_widens_them() -> None:
+    cells = [cell("a", errors(0.03)), cell("b", errors(0.02)), cell("c", [*errors(0.021, 4), diverged(4)])]
+    one, two = compare.from_first(study("augmentation", cells))
+    assert (one.first, one.second, one.verdict, one.mean.count) == ("a", "b", "lower", 5)
+    assert (two.second, two.mean.count) == ("c", 4)
+    first, second = (list(cells[place].values("test_error").values()) for place in (0, 1))
+    assert one.mean == paired_difference(second, first, 0.975)
+    steps = compare.step_by_step(study("ladder", cells))
+    assert [(step.first, step.second) for step in steps] == [("a", "b"), ("b", "c")]
+
+
+def test_against_the_preferred_cell_intervals_hold_for_all_pairs() -> None:
     found = rates(r0_1=errors(0.03), r0_2=errors(0.02), r0_5=[*errors(0.021, 4), diverged(4)])
-    by_name = {one["second"]: one for one in compare.from_preferred(found)}
+    by_name = {one.second: one for one in compare.from_preferred(found)}
     assert set(by_name) == {"lr 0.1", "lr 0.5"}
-    assert by_name["lr 0.1"]["verdict"] == "higher"
-    assert by_name["lr 0.5"]["num_seeds"] == 4
-    one, two = found.cells[1].values("test_error"), found.cells[0].values("test_error")
-    expected = paired_difference(list(two.values()), list(one.values()), 0.975)
-    assert by_name["lr 0.1"]["low"] == pytest.approx(expected.low)
-    assert by_name["lr 0.1"]["level"] == pytest.approx(0.975)
+    assert by_name["lr 0.1"].verdict == "higher"
+    assert by_name["lr 0.5"].mean.count == 4
+    first, second = (list(found.cells[place].values("test_error").values()) for place in (1, 0))
+    assert by_name["lr 0.1"].mean == difference_among(second, first, 3)
 
 
-def test_the_truly_best_is_seldom_called_worse() -> None:
-    """Five cells that differ in nothing: each is truly best, and is to be called worse in at most 5 % of studies."""
-    draw = random.Random(0)
-    wrong = 0
-    for _ in range(400):
-        cells = [[run(seed, error=draw.gauss(0.02, 0.001)) for seed in range(5)] for _ in range(5)]
-        found = compare.from_preferred(rates(**{f"r0_{place + 1}": runs for place, runs in enumerate(cells)}))
-        wrong += any(one["second"] == "lr 0.1" and one["verdict"] == "higher" for one in found)
-    assert wrong / 400 < 0.05
+def test_the_power_is_that_of_the_pooled_spread() -> None:
+    draw = random.Random(2)
+    cells = [cell(f"{place}", [run(seed, error=draw.gauss(0.01, 0.001)) for seed in range(10)]) for place in range(4)]
+    found = compare.power(study("augmentation", cells), 0.001)
+    assert found is not None
+    assert found.deviation == pytest.approx(0.001 * 2**0.5, rel=0.2)
+    assert found.power == stats.power(0.001, found.deviation, 10, 1 - 0.05 / 3)
+    assert found.seeds_needed is not None
+    assert stats.power(0.001, found.deviation, found.seeds_needed, 1 - 0.05 / 3) >= 0.8
+    assert stats.power(0.001, found.deviation, found.seeds_needed - 1, 1 - 0.05 / 3) < 0.8
+    alike = [cell(name, [run(seed) for seed in range(3)]) for name in "ab"]
+    assert compare.power(study("augmentation", alike), 0.001) is None
+    assert compare.power(study("augmentation", [cell("a", errors(0.02, 1)), cell("b", errors(0.02, 1))]), 0.001) is None
 
 
 def test_epochs_to_a_loss_are_linear_between_the_ends_of_epochs() -> None:
@@ -57,13 +71,13 @@ def test_convergence_is_held_against_what_every_seed_of_the_first_cell_has() -> 
     found = compare.convergence(
         study("schedule", [cell("fixed", slow), cell("falling", fast), cell("stuck", stuck)]), "train_loss"
     )
-    assert [one["epoch"] for one in found] == [2, 4, 8]
+    assert [one.epoch for one in found] == [2, 4, 8]
     last = found[-1]
-    assert last["goal"] == pytest.approx(0.082)
-    assert last["cells"]["fixed"]["num_reached"] == 3
-    assert last["cells"]["fixed"]["epochs"]["high"] >= 8 >= last["cells"]["fixed"]["epochs"]["low"]
-    assert last["cells"]["falling"]["epochs"]["mean"] < 7
-    assert last["cells"]["stuck"] == {"num_seeds": 3, "num_reached": 0, "epochs": None}
+    assert last.goal == pytest.approx(0.082)
+    assert last.cells["fixed"].num_reached == 3
+    assert last.cells["fixed"].epochs.high >= 8 >= last.cells["fixed"].epochs.low
+    assert last.cells["falling"].epochs.mean < 7
+    assert last.cells["stuck"] == compare.Reached(3, 0, None)
 
 
 def rising(seed: int) -> list[float]:
@@ -73,10 +87,10 @@ def rising(seed: int) -> list[float]:
 def test_a_test_loss_that_rises_while_train_falls_is_overfitting() -> None:
     runs = [run(seed, loss=0.09, train_loss=0.04 + seed / 1e4, curve={"test_loss": rising(seed)}) for seed in range(5)]
     found = compare.diagnosis(study("sweep", [cell("one", runs)]), cell("one", runs))
-    assert found["verdict"] == "overfits"
-    assert found["rise"]["epoch"] == 4
-    assert found["rise"]["part_loss"]["mean"] == pytest.approx(0.0298)
-    assert found["rise"]["train_loss"]["mean"] < 0
+    assert found.verdict == "overfits"
+    assert found.rise.epoch == 4
+    assert found.rise.part_loss.mean == pytest.approx(0.0298)
+    assert found.rise.train_loss.mean < 0
 
 
 def test_noise_in_the_test_loss_is_no_rise_and_a_gap_is_told_from_none() -> None:
@@ -89,12 +103,12 @@ def test_noise_in_the_test_loss_is_no_rise_and_a_gap_is_told_from_none() -> None
             train = 0.04 + draw.gauss(0, 0.001)
             runs.append(run(seed, loss=curve[-1], train_loss=train, curve={"test_loss": curve}))
         one = cell("one", runs)
-        return compare.diagnosis(study("sweep", [one]), one)["verdict"]
+        return compare.diagnosis(study("sweep", [one]), one).verdict
 
     assert verdict(0.08) == "gap"
     assert verdict(0.04) == "no gap"
     single = cell("one", errors(0.02, 1))
-    assert compare.diagnosis(study("sweep", [single]), single)["verdict"] == "unknown"
+    assert compare.diagnosis(study("sweep", [single]), single).verdict == "unknown"
 
 
 def test_seeds_that_failed_are_named() -> None:

@@ -34,11 +34,11 @@ def test_a_study_of_learning_rates_trains_finds_and_is_read_again(recipe: Recipe
     assert [cell.name for cell in study.cells] == ["lr 0.1", "lr 0.5"]
     assert study.axes == {"lr": [0.1, 0.5]}
     assert (study.part, study.num_classes, study.num_images) == ("test", 10, 300)
-    run = runs.find(study.cells[1].runs[0]["run"], tmp_path / "store")
-    figures = study.cells[1].runs[0]["figures"]
+    run = runs.find(study.cells[1].runs[0].run, tmp_path / "store")
+    figures = study.cells[1].runs[0].figures
     assert figures["test_error"] == pytest.approx(1 - run.test_accuracy)
     assert figures["gap_loss"] == pytest.approx(run.test_loss - run.train_loss)
-    assert len(study.cells[1].runs[0]["curve"]["train_loss"]) == 4
+    assert len(study.cells[1].runs[0].curve["train_loss"]) == 4
 
     answer = studies.answer(study)
     studies.save(study, tmp_path / "out", answer)
@@ -145,7 +145,7 @@ def test_no_seeds_a_seed_twice_and_no_images_to_judge_by_are_refused(recipe: Rec
 
 def test_a_file_that_holds_no_study_is_named(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{}")
-    with pytest.raises(LenetteError, match=r"study\.json can't be read as a study"):
+    with pytest.raises(LenetteError, match=r"study\.json is damaged: .* missing required field `question`"):
         studies.read(tmp_path)
 
 

@@ -1,7 +1,6 @@
 """The answer follows from the figures: other figures, another answer."""
 
 from lenette.studies import answer
-from lenette.studies.words import points
 from tests.studies.made_up import EPOCHS, cell, diverged, errors, rates, run, study
 
 
@@ -116,8 +115,3 @@ def test_an_error_below_the_running_one_is_called_an_artefact() -> None:
     assert "augmented" not in text
     turned = cell("a", runs, {"rotation": 10.0})
     assert "on augmented images" in "\n".join(answer(study("sweep", [turned, cell("b", errors(0.03))])))
-
-
-def test_points_have_a_sign() -> None:
-    assert points(0.0123) == "+1.23"
-    assert points(-0.0123) == "-1.23"

@@ -1,8 +1,9 @@
 """Figures of what a network gets right and wrong: confusion, classes, calibration."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lenette.metrics import Evaluation
 from lenette.report.style import BLUE, GREY, INK, RULE, VERMILLION, bare, new, styled
 from lenette.runs import Run
 from lenette.stats import accuracy_interval
@@ -14,7 +15,7 @@ FEW_CLASSES, MOST_CLASSES_WITH_COUNTS = 12, 30
 
 
 @styled
-def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None) -> "Figure":
+def confusion(result: Run | Evaluation, classes: Sequence[str] | None = None) -> "Figure":
     """Draw how many images of each class were taken for each other one; the shades are of the mistakes alone.
 
     Args:
@@ -24,7 +25,7 @@ def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     from matplotlib.patches import Rectangle
 
     found, names, part = _of(result, classes)
-    counts = found["confusion"]
+    counts = found.confusion
     num_classes = len(counts)
     with_counts = num_classes <= MOST_CLASSES_WITH_COUNTS
     most = max((counts[i][j] for i in range(num_classes) for j in range(num_classes) if i != j), default=0) or 1
@@ -53,15 +54,15 @@ def confusion(result: Run | dict[str, Any], classes: Sequence[str] | None = None
     axes.set_yticks(range(num_classes), names)
     axes.tick_params(length=0, labelsize=print_size + 0.5)
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(f"{found['num_errors']:,} mistakes in {found['num_images']:,} {part}images")
+    axes.set_title(f"{found.num_errors:,} mistakes in {found.num_images:,} {part}images")
     return figure
 
 
 @styled
-def per_class(result: Run | dict[str, Any], classes: Sequence[str] | None = None) -> "Figure":
+def per_class(result: Run | Evaluation, classes: Sequence[str] | None = None) -> "Figure":
     """Draw each class's error in per cent with its 95 % Wilson interval; arguments as in `confusion`."""
     found, names, part = _of(result, classes)
-    counts = found["confusion"]
+    counts = found.confusion
     figure, axes = new(4.8, min(12.0, 1.1 + 0.27 * len(names)))
     for place, row in enumerate(counts):
         total = sum(row)
@@ -70,9 +71,9 @@ def per_class(result: Run | dict[str, Any], classes: Sequence[str] | None = None
         right = accuracy_interval(row[place], total)
         axes.plot([100 * (1 - right.high), 100 * (1 - right.low)], [place] * 2, color=BLUE, linewidth=1.4)
         axes.plot(100 * (1 - right.proportion), place, color=BLUE, marker="o", markersize=5, clip_on=False)
-    axes.axvline(100 * (1 - found["accuracy"]), color=INK, linestyle=":", linewidth=1.2)
+    axes.axvline(100 * (1 - found.accuracy), color=INK, linestyle=":", linewidth=1.2)
     axes.annotate(
-        "all classes", (100 * (1 - found["accuracy"]), 0), (3, 2), xycoords=("data", "axes fraction"),
+        "all classes", (100 * (1 - found.accuracy), 0), (3, 2), xycoords=("data", "axes fraction"),
         textcoords="offset points", fontsize=8,
     )  # fmt: skip
     axes.set(xlim=(0, None), ylim=(len(names) - 0.4, -0.6), xlabel="error (%), with 95 % interval", ylabel="class")
@@ -83,7 +84,7 @@ def per_class(result: Run | dict[str, Any], classes: Sequence[str] | None = None
 
 
 @styled
-def calibration(result: Run | dict[str, Any]) -> "Figure":
+def calibration(result: Run | Evaluation) -> "Figure":
     """Draw the reliability diagram: accuracy against confidence in 15 bins, and how many images each bin holds.
 
     Whiskers are 95 % Wilson intervals; the bins are those of Guo et al., arXiv:1706.04599. `result` as in `confusion`.
@@ -91,17 +92,17 @@ def calibration(result: Run | dict[str, Any]) -> "Figure":
     found, _, part = _of(result, None)
     figure, (axes, below) = new(4.8, 4.4, rows=2, sharex=True, height_ratios=[3, 1])
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
-    for place, bin in enumerate(found["calibration"]):
-        total = bin["num_images"]
-        right = accuracy_interval(round(bin["accuracy"] * total), total)
-        axes.plot([bin["confidence"]] * 2, [right.low, right.high], color=BLUE, linewidth=1.2)
+    for place, bin in enumerate(found.calibration):
+        total = bin.num_images
+        right = accuracy_interval(round(bin.accuracy * total), total)
+        axes.plot([bin.confidence] * 2, [right.low, right.high], color=BLUE, linewidth=1.2)
         axes.plot(
-            bin["confidence"], bin["accuracy"], color=BLUE, marker="o", linestyle="",
+            bin.confidence, bin.accuracy, color=BLUE, marker="o", linestyle="",
             label="images of like confidence" if not place else None,
         )  # fmt: skip
-        below.plot([bin["confidence"]] * 2, [0.5, total], color=BLUE, linewidth=5, solid_capstyle="butt")
+        below.plot([bin.confidence] * 2, [0.5, total], color=BLUE, linewidth=5, solid_capstyle="butt")
     axes.set(ylabel="accuracy", ylim=(-0.02, 1.03), xlim=(0, 1.02))
-    axes.set_title(f"Calibration error {100 * found['calibration_error']:.2f} %{f', {part}images' if part else ''}")
+    axes.set_title(f"Calibration error {100 * (found.calibration_error or 0):.2f} %{f', {part}images' if part else ''}")
     axes.legend()
     below.set_yscale("log")
     below.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -109,9 +110,9 @@ def calibration(result: Run | dict[str, Any]) -> "Figure":
     return figure
 
 
-def _of(result: Run | dict[str, Any], classes: Sequence[str] | None) -> tuple[dict[str, Any], list[str], str]:
+def _of(result: Run | Evaluation, classes: Sequence[str] | None) -> tuple[Evaluation, list[str], str]:
     """Return the figures, the classes' names, and the part as a word before "images"."""
-    if not isinstance(result, Run):
-        return result, list(classes or map(str, range(len(result["confusion"])))), ""
+    if isinstance(result, Evaluation):
+        return result, list(classes or map(str, range(len(result.confusion)))), ""
     part = result.part or "train"
-    return result.final[part], list(classes or result.about["data"]["classes"]), f"{part} "
+    return result.final[part], list(classes or result.about.data.classes), f"{part} "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LINES = len(SERIES)
-VERY_WIDE_RANGE = 40.0  # paired differences likewise; their small ones lie about 0
+VERY_WIDE_RANGE = 40.0  # differences likewise; their small ones lie about 0
 WIDE_RANGE = 8.0  # values or errors that differ by such a factor are drawn on a logarithmic scale
 
 
@@ -51,31 +51,31 @@ def errors(study: Study) -> "Figure":
 
 @styled
 def differences(study: Study) -> "Figure":
-    """Draw the paired differences in error, in percentage points, with their intervals, which hold together at 95 %."""
+    """Draw the differences in error, in percentage points, with their intervals, which hold together at 95 %."""
     found = compare.comparisons(study)
     figure, axes = new(7.2, 0.9 + 0.36 * max(1, len(found)))
     axes.axvline(0, color=INK, linewidth=1)
     for place, one in enumerate(found):
-        decided = one["verdict"] != "undecided"
+        decided = one.verdict != "undecided"
         axes.errorbar(
-            100 * one["mean"],
+            100 * one.mean.mean,
             place,
-            xerr=[[_reach(one["mean"] - one["low"])], [_reach(one["high"] - one["mean"])]],
+            xerr=_bars([one.mean]),
             color=VERMILLION if decided else GREY,
             marker="s" if decided else "o",
             markerfacecolor=VERMILLION if decided else "none",
             capsize=2.5,
         )
-    against_one = len({one["first"] for one in found}) == 1
-    _rows(axes, [one["second"] if against_one else f"{one['second']} − {one['first']}" for one in found])
+    against_one = len({one.first for one in found}) == 1
+    _rows(axes, [one.second if against_one else f"{one.second} − {one.first}" for one in found])
     axes.set_xlabel("percentage points; open circles: can't be told from 0")
-    reaches = [100 * max(abs(one["low"]), abs(one["high"])) for one in found]
+    reaches = [100 * max(abs(one.mean.low), abs(one.mean.high)) for one in found]
     if reaches and max(reaches) > VERY_WIDE_RANGE * min(reaches) > 0:
         axes.set_xscale("symlog", linthresh=10 ** math.ceil(math.log10(min(reaches))))
         axes.xaxis.set_major_formatter(_plain)
         axes.set_xlabel("percentage points, logarithmic; open circles: can't be told from 0")
-    what = f"less that of {found[0]['first']}" if against_one else "less that of the one before"
-    axes.set_title(f"{study.part.capitalize()} error {what}, seed by seed")
+    what = f"less that of {found[0].first}" if against_one else "less that of the one before"
+    axes.set_title(f"{study.part.capitalize()} error {what}")
     return figure
 
 
