@@ -14,7 +14,7 @@ _HOMES = {
     "figures": "lenette.report",
     "model": "lenette.models:build",
     "print_lines": "lenette.progress",
-    "prove": "lenette.evidence.proof",
+    "prove": "lenette.evidence.prove",
     "recipe": "lenette.runs:load_recipe",
     "resume": "lenette.training",
     "run": "lenette.runs:find",

@@ -219,7 +219,7 @@ class Run:
     def source(self) -> str | None:
         """The text of the file of a network of one's own, as it was; None for any other network."""
         path = self.folder / SOURCE
-        if not path.exists():
+        if not path.exists() and not models.is_file(self.recipe.model):
             return None
         try:
             return path.read_text(encoding="utf-8")

@@ -89,7 +89,7 @@ run = lenette.train(recipe, seed=0, progress=lenette.print_lines)
 # %%
 print("          accuracy     loss    mistakes")
 for part, found in run.final.items():
-    print(f"{part:8} {found['accuracy']:9.2%} {found['loss']:8.4f} {found['num_errors']:7,} of {found['num_images']:,}")
+    print(f"{part:8} {found.accuracy:9.2%} {found.loss:8.4f} {found.num_errors:7,} of {found.num_images:,}")
 
 # %%
 figures.confusion(run)

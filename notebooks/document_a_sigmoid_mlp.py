@@ -60,7 +60,7 @@ print(f"{len(train):,} images to train on, {len(test):,} to test with")
 # ## Question 1: the network
 #
 # 784 pixels, 100 sigmoid neurons, 10 outputs. The document's softmax, which makes ten probabilities of the outputs, is
-# in the loss already, `cross_entropy`; `run.predict` gives the probabilities.
+# in the loss already, `cross_entropy`; `run.network().probabilities` gives the probabilities.
 
 # %%
 lenette.model("sigmoid_mlp")
@@ -87,7 +87,7 @@ run = lenette.train(recipe, seed=0, progress=lenette.print_lines)
 # %%
 print("          accuracy     loss    mistakes")
 for part, found in run.final.items():
-    print(f"{part:8} {found['accuracy']:9.2%} {found['loss']:8.4f} {found['num_errors']:7,} of {found['num_images']:,}")
+    print(f"{part:8} {found.accuracy:9.2%} {found.loss:8.4f} {found.num_errors:7,} of {found.num_images:,}")
 
 # %%
 figures.confusion(run)

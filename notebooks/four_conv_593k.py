@@ -123,9 +123,9 @@ print("\n".join(report.lines(run)))
 
 # %%
 print(f'the document\'s "test"              {59_514 / 60_000:.2%} of its 60,000 training images')
-print(f"train, while learning, augmented   {run.metrics[-1]['train_accuracy_running']:.2%}")
-print(f"train, at rest, as they are        {run.train_accuracy:.2%} of {run.final['train']['num_images']:,}")
-print(f"test                               {run.test_accuracy:.2%} of {run.final['test']['num_images']:,}")
+print(f"train, while learning, augmented   {run.metrics[-1].train_accuracy_running:.2%}")
+print(f"train, at rest, as they are        {run.train_accuracy:.2%} of {run.final['train'].num_images:,}")
+print(f"test                               {run.test_accuracy:.2%} of {run.final['test'].num_images:,}")
 
 # %% [markdown]
 # Only the third line is of the same kind as the document's "test": training images, the network at rest. The last one

@@ -63,7 +63,7 @@ ladder = studies.ladder(list(recipes.values()), seeds=SEEDS, processes=PROCESSES
 
 def first_run(name: str) -> lenette.Run:
     """Return the experiment's run with the first seed."""
-    return lenette.run(ladder.cell(name).runs[0]["run"])
+    return lenette.run(ladder.cell(name).runs[0].run)
 
 
 def show_accuracies(*names: str) -> None:
@@ -71,8 +71,8 @@ def show_accuracies(*names: str) -> None:
     print(f"{'':19} | test: document, here best, last | train: document, here running, at rest")
     for name in names:
         cell, recipe = ladder.cell(name), recipes[name]
-        runs = [run for run in cell.runs if run["figures"]]
-        best = sum(max(run["curve"]["test_accuracy"]) for run in runs) / len(runs)
+        runs = [run for run in cell.runs if run.figures]
+        best = sum(max(run.curve["test_accuracy"]) for run in runs) / len(runs)
         last, running, train = (1 - cell.mean(f"{what}_error").mean for what in ("test", "train_running", "train"))
         print(f"{name:19} | {recipe.claim_test_accuracy:14.2%} {best:10.2%} {last:5.2%}", end=" | ")
         print(f"{recipe.claim_train_accuracy:15.2%} {running:13.2%} {train:8.2%}")
@@ -104,8 +104,8 @@ figures.curves(first_run("ladder_12k"))
 
 # %%
 for run in ladder.cell("ladder_12k").runs:
-    if run["figures"]:
-        print(f"seed {run['seed']}: {1 - run['figures']['test_error']:.2%}")
+    if run.figures:
+        print(f"seed {run.seed}: {1 - run.figures['test_error']:.2%}")
 
 # %% [markdown]
 # ### Final: Net, 7,596 parameters

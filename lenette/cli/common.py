@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from lenette.progress import line
+from lenette.progress import Progress, line
+from lenette.records import plain
 
-Progress = Callable[[dict[str, Any]], None]
+Tell = Callable[[Progress], None]
 
 store_option = click.option(
     "--store",
@@ -28,6 +29,9 @@ data_option = click.option(
 )
 engine_option = click.option("--engine", default="auto", show_default=True, help="auto, reference or native")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
+run_code_option = click.option(
+    "--run-code", is_flag=True, help="from now on, run the network's source, which is somebody else's (read it first)"
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="print JSON, for programs")
 
 
@@ -48,19 +52,20 @@ class Numbers(click.ParamType):
 
 
 def echo_json(value: Any) -> None:
-    """Print the value as JSON."""
-    click.echo(json.dumps(value, indent=1, default=str))
+    """Print a record, or plain values, as JSON."""
+    click.echo(json.dumps(plain(value), indent=1))
 
 
 @contextmanager
-def display(as_json: bool) -> Iterator[Progress]:
+def display(as_json: bool) -> Iterator[Tell]:
     """Yield a progress function: a live bar on a terminal, else a plain line an epoch; on stderr beside JSON."""
     stream = sys.stderr if as_json else sys.stdout
     if not stream.isatty():
-        yield lambda record: click.echo(line(record), file=stream) if record["finished"] else None
+        yield lambda told: click.echo(_line(told), file=stream) if told.finished else None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -68,16 +73,20 @@ def display(as_json: bool) -> Iterator[Progress]:
         TextColumn("{task.percentage:3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(file=stream, highlight=False), transient=True) as bar:
+    with Bar(*columns, console=Console(file=stream, highlight=False), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def show(record: dict[str, Any]) -> None:
-            running = f"epoch {record['epoch']}/{record['epochs']}  train {record['train_accuracy_running']:.2%}"
-            bar.update(task, total=record["num_steps"], completed=record["step"], description=running)
-            if record["finished"]:
-                bar.console.print(line(record), soft_wrap=True, markup=False)
+        def show(progress: Progress) -> None:
+            running = f"epoch {progress.epoch}/{progress.epochs}  train {progress.train_accuracy_running:.2%}"
+            bar.update(task, total=progress.num_steps, completed=progress.step, description=running)
+            if progress.finished:
+                bar.console.print(_line(progress), soft_wrap=True, markup=False)
 
         yield show
+
+
+def _line(progress: Progress) -> str:
+    return line(progress, progress.epochs, progress.note)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -1,8 +1,8 @@
 """lenette prove, verify, compare, claims."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -12,6 +12,7 @@ from lenette.cli.many import display, run_options, saying_how_to_go_on
 page_option = click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="write a page too, one HTML file"
 )
+EXIT_CODES = {"verified": 0, "refused": 1, "not verifiable here": 3}  # 2 is click's, for a command that is wrong
 RUN_CODE = "run a network that is Python code of the proof's author (read it first)"
 
 
@@ -39,25 +40,30 @@ def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None
 
     The rule is written down before the first run. A proof that was cut off goes on; one that is done is found.
     """
-    from lenette import recipes
-    from lenette.evidence import proof, words
+    from lenette import recipes, records
+    from lenette.evidence import prove as proving
+    from lenette.evidence import words
+    from lenette.evidence.verify import verify
 
     asked = recipes.load(recipe)
-    if options["accuracy"] is None and not (options["preset"] or asked.claim_test_accuracy):
-        click.echo("no accuracy is claimed, so that it is only measured: --accuracy names one to prove", err=True)
-    options["out"] = options["out"] or proof.default_path(asked, options["preset"])
+    if options["accuracy"] is None and not (options["preset"] or proving.claim_to_prove(asked)):
+        click.echo(
+            "no last epoch's accuracy is claimed, so that it is only measured: --accuracy names one to prove", err=True
+        )
+    out = options["out"] = options["out"] or proving.default_path(asked, options["preset"])
     with saying_how_to_go_on(), display(as_json) as progress:
-        found = proof.prove(asked, progress=progress, **options)
-    write_page(page, lambda report: report.proof_page(found))
+        found = proving.prove(asked, progress=progress, **options)
+    checked = verify(out, folder=options["folder"], store=options["store"], run_code=True)
+    write_page(page, lambda report: report.proof_page(found, checked))
     if as_json:
-        echo_json(found)
+        echo_json(records.plain(found))
     else:
-        click.echo("\n".join([*words.proof_lines(found), f"proof: {options['out']}"]))
+        click.echo("\n".join([*words.proof_lines(found, checked), f"proof: {out}, {checked.end}"]))
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--retrain", type=int, metavar="SEED", help="train this seed again, and compare bits")
+@click.option("--retrain", multiple=True, metavar="SEED|all", help="train this seed again, and compare; repeatable")
 @click.option("--second-test", metavar="NAME[:PART]", help="evaluate on another test set too, e.g. qmnist:extra")
 @click.option("--run-code", is_flag=True, help=RUN_CODE)
 @data_option
@@ -66,7 +72,7 @@ def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None
 @json_option
 def verify(
     file: Path,
-    retrain: int | None,
+    retrain: tuple[str, ...],
     second_test: str | None,
     run_code: bool,
     folder: Path | None,
@@ -74,26 +80,52 @@ def verify(
     page: Path | None,
     as_json: bool,
 ) -> None:
-    """Check the proof in FILE: recompute its figures from its weights, and its verdict from its figures."""
-    from lenette.evidence import schema, second, words
+    """Check the proof in FILE: recompute its figures from its weights, and its verdict from its figures.
+
+    Exits with 0 where it is verified, with 1 where it is refused, and with 3 where what is needed is not here.
+    """
+    from lenette import records
+    from lenette.evidence import second, words
+    from lenette.evidence.proof import read_done
     from lenette.evidence.verify import verify
 
-    result = verify(file, retrain=retrain, folder=folder, store=store, run_code=run_code)
-    lines = words.verify_lines(result)
-    if second_test and not result["refused"]:
+    result = verify(
+        file,
+        retrain=seeds_of(retrain),
+        folder=folder,
+        store=store,
+        run_code=run_code,
+        say=lambda line: click.echo(line, err=True),
+    )
+    lines, plain = words.verify_lines(result), records.plain(result)
+    if second_test and result.end == "verified":
         name, _, part = second_test.partition(":")
-        result["second_test"] = second.second_test(
-            file, name, part or None, folder=folder, store=store, run_code=run_code
-        )
-        lines += words.second_lines(result["second_test"])
-    if not result["refused"]:
-        write_page(page, lambda report: report.proof_page(schema.read(file)))
+        found = second.second_test(file, name, part or None, folder=folder, store=store, run_code=run_code)
+        lines += words.second_lines(found)
+        plain["second_test"] = records.plain(found)
+    if page is not None and result.end == "verified":
+        write_page(page, lambda report: report.proof_page(read_done(file), result))
+    elif page is not None:
+        click.echo(f"no page: the proof is {result.end}", err=True)
     if as_json:
-        echo_json(result)
+        echo_json(plain)
     else:
         click.echo("\n".join(lines))
-    if result["refused"]:
-        raise click.exceptions.Exit(1)
+    raise click.exceptions.Exit(EXIT_CODES[result.end])
+
+
+def seeds_of(words: tuple[str, ...]) -> Sequence[int] | Literal["all"]:
+    """Return the seeds that --retrain names.
+
+    Raises:
+        click.BadParameter: a word is neither a seed nor "all".
+    """
+    if "all" in words:
+        return "all"
+    for word in words:
+        if not (word.isascii() and word.isdecimal() and len(word) < 20):
+            raise click.BadParameter(f"--retrain {word}: a seed, such as 1000, or all")
+    return [int(word) for word in words]
 
 
 @click.command()
@@ -105,26 +137,28 @@ def verify(
 @json_option
 def compare(first: str, second: str, folder: Path | None, store: Path, page: Path | None, as_json: bool) -> None:
     """Say how FIRST and SECOND differ: two proofs (files), seed by seed, or two runs (names)."""
+    from lenette import records
     from lenette.evidence.compare import compare
     from lenette.evidence.words import compare_lines
+    from lenette.text import percent, points
 
     result = compare(first, second, store=store, folder=folder)
     write_page(page, lambda report: report.compare_page(result, report.evaluated_images(first, result, folder)))
     if as_json:
-        echo_json(result)
+        echo_json(records.plain(result))
         return
     click.echo("\n".join(compare_lines(result)))
     rows = [
         {
-            "seed": pair["seed"],
-            "A": f"{pair['first']:.2%}",
-            "B": f"{pair['second']:.2%}",
-            "B - A": f"{100 * pair['difference']:+.2f}",
-            "right in A only": pair["only_first"],
-            "in B only": pair["only_second"],
-            "p": f"{pair['p_value']:.3g}",
+            "seed": pair.seed,
+            "A": percent(pair.first),
+            "B": percent(pair.second),
+            "B - A": points(pair.difference),
+            "right in A only": pair.only_first,
+            "in B only": pair.only_second,
+            "p": f"{pair.p_value:.3g}",
         }
-        for pair in result["pairs"]
+        for pair in result.pairs
     ]
     click.echo(table(rows))
 
@@ -151,6 +185,7 @@ def claims(
     results: Path, run: bool, seeds: int | None, markdown: bool, update: Path | None, as_json: bool, **options: Any
 ) -> None:
     """Print what the documents claim beside what the proofs measured, like for like."""
+    from lenette import records
     from lenette.evidence import words
     from lenette.evidence.claims import claims
     from lenette.files import write_text
@@ -163,7 +198,7 @@ def claims(
         table = words.claims_markdown(rows)
         write_text(update, words.with_table(update.read_text(encoding="utf-8"), table))
     if as_json:
-        echo_json(rows)
+        echo_json(records.plain(rows))
     elif markdown:
         click.echo(words.claims_markdown(rows))
     else:

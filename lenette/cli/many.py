@@ -3,11 +3,15 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lenette.cli.common import Progress, data_option, device_option, engine_option, store_option
+from lenette.cli.common import data_option, device_option, engine_option, store_option
+from lenette.text import duration
+
+if TYPE_CHECKING:  # it loads PyTorch
+    from lenette.many import Running, State, Tell
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,7 +41,7 @@ def saying_how_to_go_on() -> Iterator[None]:
 
 
 @contextmanager
-def display(as_json: bool) -> Iterator[Progress]:
+def display(as_json: bool) -> Iterator["Tell"]:
     """Yield a progress function: a live bar on a terminal, else a line a run; on stderr beside JSON."""
     stream = sys.stderr if as_json else sys.stdout
     if not stream.isatty():
@@ -46,26 +50,19 @@ def display(as_json: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from lenette.report.words import duration
-
     columns = (TextColumn("{task.completed}/{task.total} runs"), BarColumn(), TextColumn("{task.description}"))
     # It starts with the first word, lest it hide the question that may come before.
     bar = Progress(*columns, console=Console(file=stream, highlight=False), transient=True)
     task = bar.add_task("", total=None)
 
-    def show(state: dict[str, Any]) -> None:
+    def show(state: "State") -> None:
         bar.start()
-        left = "" if state["seconds_left"] is None else f"{duration(state['seconds_left'])} left; "
-        running = ", ".join(
-            f"{one['name']} {one['epoch']}/{one['epochs']}" if "epoch" in one else one["name"]
-            for one in state["running"][:2]
-        )
-        more = f" and {len(state['running']) - 2} more" if len(state["running"]) > 2 else ""
-        bar.update(
-            task, total=state["total"], completed=state["done"] + state["failed"], description=left + running + more
-        )
-        if state["note"]:
-            bar.console.print(state["note"], soft_wrap=True, markup=False)
+        left = "" if state.seconds_left is None else f"{duration(state.seconds_left)} left; "
+        running = ", ".join(map(_standing, state.running[:2]))
+        more = f" and {len(state.running) - 2} more" if len(state.running) > 2 else ""
+        bar.update(task, total=state.total, completed=state.done + state.failed, description=left + running + more)
+        if state.note:
+            bar.console.print(state.note, soft_wrap=True, markup=False)
 
     try:
         yield show
@@ -73,18 +70,23 @@ def display(as_json: bool) -> Iterator[Progress]:
         bar.stop()
 
 
-def _lines(stream: Any) -> Progress:
-    """Return a progress function that writes a line whenever a run has ended or something is to be said."""
-    said: set[tuple[Any, ...]] = set()
+def _standing(running: "Running") -> str:
+    told = running.progress
+    return f"{running.name} {told.epoch}/{told.epochs}" if told else running.name
 
-    def show(state: dict[str, Any]) -> None:
-        told = (state["done"], state["failed"], state["note"])
+
+def _lines(stream: Any) -> "Tell":
+    """Return a progress function that writes a line whenever a run has ended or something is to be said."""
+    said: set[tuple[int, int, str]] = set()
+
+    def show(state: "State") -> None:
+        told = (state.done, state.failed, state.note)
         if told in said:
             return
         said.add(told)
-        left = "" if not state["seconds_left"] else f", some {state['seconds_left']:,.0f} s left"
-        failed = f", {state['failed']} failed" if state["failed"] else ""
-        note = f"  {state['note']}" if state["note"] else ""
-        click.echo(f"{state['done']} of {state['total']} runs{failed}{left}{note}", file=stream)
+        left = f", some {state.seconds_left:,.0f} s left" if state.seconds_left else ""
+        failed = f", {state.failed} failed" if state.failed else ""
+        note = f"  {state.note}" if state.note else ""
+        click.echo(f"{state.done} of {state.total} runs{failed}{left}{note}", file=stream)
 
     return show

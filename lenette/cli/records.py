@@ -1,13 +1,18 @@
 """lenette runs, show, report, evaluate, predict."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lenette.cli.common import data_option, echo_json, json_option, store_option, table
+from lenette.cli.common import data_option, echo_json, json_option, run_code_option, store_option, table
 from lenette.errors import LenetteError
 from lenette.progress import line
+from lenette.records import plain
+from lenette.text import number
+
+if TYPE_CHECKING:  # it loads PyTorch
+    from lenette.runs import Run
 
 
 @click.command()
@@ -32,20 +37,19 @@ def runs(store: Path, as_json: bool) -> None:
         click.echo(f"{each['run']}  damaged: {each['fault']}", err=True)
 
 
-def _row(run: Any, as_json: bool) -> dict[str, Any]:
-    lines = run.metrics
-    last = lines[-1] if lines else {}
+def _row(run: "Run", as_json: bool) -> dict[str, Any]:
+    last = run.metrics[-1] if run.metrics else None
     part = run.part or "train"
-    accuracy = last.get(f"{part}_accuracy")
+    accuracy = getattr(last, f"{part}_accuracy", None)
     return {
         "run": run.id,
         "data": run.recipe.dataset,
         "status": run.status,
-        "epochs": f"{last.get('epoch', 0)}/{run.recipe.epochs}",
+        "epochs": f"{last.epoch if last else 0}/{run.recipe.epochs}",
         "accuracy": accuracy if as_json else "" if accuracy is None else f"{accuracy:.2%} ({part})",
-        "seconds": round(last.get("train_seconds", 0.0), 1),
-        "engine": run.about["engine"],
-        "created": run.about["created"],
+        "seconds": round(last.train_seconds if last else 0.0, 1),
+        "engine": run.about.engine,
+        "created": run.about.created,
     }
 
 
@@ -60,10 +64,10 @@ def show(run: str, store: Path, as_json: bool) -> None:
 
     found = find(run, store)
     if as_json:
-        echo_json({**report.facts(found), "metrics": found.metrics})
+        echo_json({**plain(report.facts(found)), "metrics": found.metrics})
         return
-    for record in found.metrics:
-        click.echo(line({**record, "epochs": found.recipe.epochs}))
+    for epoch in found.metrics:
+        click.echo(line(epoch, found.recipe.epochs))
     click.echo("\n".join(report.lines(found)))
 
 
@@ -72,13 +76,17 @@ def show(run: str, store: Path, as_json: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="where to write it (else into the run's folder)"
 )
+@run_code_option
 @store_option
-def report(run: str, out: Path | None, store: Path) -> None:
+def report(run: str, out: Path | None, run_code: bool, store: Path) -> None:
     """Write the page of RUN: one HTML file that needs nothing else."""
     from lenette import report
     from lenette.runs import find
 
-    click.echo(report.write(find(run, store), out))
+    found = find(run, store, run_code)
+    if missing := report.left_out(found):
+        click.echo(f"left out: the layers and the images that it gets wrong, since {missing}", err=True)
+    click.echo(report.write(found, out))
 
 
 @click.command()
@@ -86,30 +94,37 @@ def report(run: str, out: Path | None, store: Path) -> None:
 @click.option("--part", help="train, validation, test or what else the data set has (else what the run evaluates)")
 @click.option("--dataset", help="another data set with the same classes and image size")
 @click.option("--open-test", is_flag=True, help="open the sealed test set; the opening is written down")
+@run_code_option
 @data_option
 @store_option
 @json_option
 def evaluate(
-    run: str, part: str | None, dataset: str | None, open_test: bool, folder: Path | None, store: Path, as_json: bool
+    run: str,
+    part: str | None,
+    dataset: str | None,
+    open_test: bool,
+    run_code: bool,
+    folder: Path | None,
+    store: Path,
+    as_json: bool,
 ) -> None:
     """Evaluate the weights of RUN on a part of a data set."""
     from lenette.evidence import sealed
     from lenette.runs import find
 
-    found = find(run, store)
+    found = find(run, store, run_code)
     result = sealed.evaluate_part(found, part, dataset, folder, open_test)
     if as_json:
         echo_json(result)
         return
-    low, high = result["interval"]
     click.echo(
-        f"{result['dataset']} {result['part']}: {result['accuracy']:.2%} ({result['num_errors']:,} errors of "
-        f"{result['num_images']:,}; 95 % interval {low:.2%} to {high:.2%}), loss {result['loss']:.4f}"
+        f"{result.dataset} {result.part}: {result.accuracy:.2%} ({result.num_errors:,} errors of "
+        f"{result.num_images:,}; 95 % interval {result.low:.2%} to {result.high:.2%}), loss {number(result.loss)}"
     )
-    for name, accuracy in zip(found.about["data"]["classes"], result["per_class_accuracy"], strict=True):
+    for name, accuracy in zip(found.about.data.classes, result.per_class_accuracy, strict=True):
         click.echo(f"  {name}: " + ("no images" if accuracy is None else f"{accuracy:.2%}"))
-    if "opening" in result:
-        click.echo(f"opening {result['opening']} of the sealed test set of this run, written down in {sealed.RECORD}")
+    if result.looks:
+        click.echo(result.looks)
 
 
 @click.command()
@@ -119,9 +134,12 @@ def evaluate(
 @click.option(
     "--save", type=click.Path(path_type=Path, file_okay=False), help="folder for PNGs of what the network saw"
 )
+@run_code_option
 @store_option
 @json_option
-def predict(run: str, images: tuple[Path, ...], show: bool, save: Path | None, store: Path, as_json: bool) -> None:
+def predict(
+    run: str, images: tuple[Path, ...], show: bool, save: Path | None, run_code: bool, store: Path, as_json: bool
+) -> None:
     """Say which class each of IMAGES shows, with RUN's network: PNG, JPEG or BMP.
 
     For a data set made as MNIST, a digit of any size, dark on light or light on dark, is cut out, brought to a box of
@@ -133,19 +151,19 @@ def predict(run: str, images: tuple[Path, ...], show: bool, save: Path | None, s
     from lenette.prepare import as_mnist
     from lenette.runs import find
 
-    found = find(run, store)
+    found = find(run, store, run_code)
     if found.recipe.dataset in DATASETS:
         seen = [as_mnist(path) for path in images]
     else:
         seen = [folders.read_picture(path) for path in images]
     batches = [torch.from_numpy(image.copy()).reshape(1, *image.shape[:2], -1).permute(0, 3, 1, 2) for image in seen]
-    probabilities = torch.cat([found.predict(batch) for batch in batches])
-    classes = found.about["data"]["classes"]
+    network = found.network()
+    probabilities = torch.cat([network.probabilities(batch) for batch in batches])
     answers: list[dict[str, Any]] = []
     for path, image, row in zip(images, seen, probabilities.tolist(), strict=True):
-        ranked = sorted(zip(classes, row, strict=True), key=lambda pair: -pair[1])
+        ranked = sorted(zip(network.classes, row, strict=True), key=lambda pair: -pair[1])
         answers.append(
-            {"image": str(path), "class": ranked[0][0], "probabilities": dict(zip(classes, row, strict=True))}
+            {"image": str(path), "class": ranked[0][0], "probabilities": dict(zip(network.classes, row, strict=True))}
         )
         if save is not None:
             answers[-1]["seen"] = str(_save_png(image, save / f"{path.stem}-seen.png"))

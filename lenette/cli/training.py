@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from lenette.cli.common import (
     Numbers,
@@ -15,10 +16,15 @@ from lenette.cli.common import (
     echo_json,
     engine_option,
     json_option,
+    run_code_option,
     store_option,
 )
 from lenette.errors import DataError
+from lenette.progress import Progress
 from lenette.recipes import Recipe, names
+
+if TYPE_CHECKING:  # it loads PyTorch
+    from lenette.runs import Run
 
 GROUPS = {
     "what": "What to train",
@@ -91,25 +97,27 @@ def with_run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("recipe")
 @with_run_options
 @click.option("--again", is_flag=True, help="train even if this run exists; the old one is kept beside it")
+@run_code_option
 @json_option
 @recipe_options
-def train(recipe: str, as_json: bool, again: bool, **options: Any) -> None:
-    """Train RECIPE: a shipped name (see `lenette recipes`), a TOML file, a run's folder, or file.py:function.
+def train(recipe: str, run_code: bool, as_json: bool, again: bool, store: Path, **options: Any) -> None:
+    """Train RECIPE: a shipped name (see `lenette recipes`), a TOML file, a run, or file.py:function.
 
     Every field of the recipe is an option. A run that exists already is found, not made again; one that was cut off
     goes on.
     """
-    from lenette import training
+    from lenette import runs, training
 
     trained = False
 
-    def listen(record: dict[str, Any]) -> None:
+    def listen(told: Progress) -> None:
         nonlocal trained
         trained = True
-        progress(record)
+        progress(told)
 
+    asked = runs.load_recipe(recipe, store, run_code)
     with display(as_json) as progress:
-        run = training.train(recipe, again=again, progress=listen, **options)
+        run = training.train(asked, again=again, progress=listen, store=store, **options)
     if not trained:
         click.echo("this run exists already and was found; --again makes it anew", err=True)
     conclude(run, as_json)
@@ -117,13 +125,14 @@ def train(recipe: str, as_json: bool, again: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("run")
+@run_code_option
 @store_option
 @json_option
-def resume(run: str, store: Path, as_json: bool) -> None:
+def resume(run: str, run_code: bool, store: Path, as_json: bool) -> None:
     """Go on with RUN where it was cut off."""
     from lenette import runs, training
 
-    found = runs.find(run, store)
+    found = runs.find(run, store, run_code)
     with display(as_json) as progress:
         training.resume(found, progress)
     conclude(found, as_json)
@@ -146,10 +155,10 @@ def demo(recipe: str, epochs: int | None, folder: Path | None, store: Path) -> N
         except DataError as unreachable:
             changes["dataset"] = "optdigits"
             click.echo(f"{unreachable}\n\n{NOT_MNIST}\n")
-    note = {"note": "NOT MNIST"} if "dataset" in changes else {}
+    note = "NOT MNIST" if "dataset" in changes else ""
     with display(as_json=False) as progress:
         run = training.train(
-            recipe, folder=folder, store=store, progress=lambda record: progress({**record, **note}), **changes
+            recipe, folder=folder, store=store, progress=lambda told: progress(replace(told, note=note)), **changes
         )
     conclude(run, as_json=False)
 
@@ -160,7 +169,7 @@ NOT_MNIST = (
 )
 
 
-def conclude(run: Any, as_json: bool) -> None:
+def conclude(run: "Run", as_json: bool) -> None:
     """Write the report; print what the run came to."""
     from lenette import report
 

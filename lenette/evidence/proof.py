@@ -1,214 +1,280 @@
-"""prove(recipe) -> proof: many fresh seeds under a rule that is written down before the first of them is trained.
+"""A proof's file: what stands in it, within which bounds, how it is read and written, and what must fit together in it.
 
-A proof is a dict, kept as one JSON file; `schema.SCHEMA` says what is in it. While it is being made the file holds the
-header alone, so that a proof that was cut off goes on under the rule that it began with.
+Reading allocates nothing by a number that the file holds: the types below bound every one of them, and a file that
+differs is refused before any is used.
 """
 
-import hashlib
-import json
-from datetime import UTC, datetime
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, cast
 
-from filelock import FileLock, Timeout
+import msgspec
+from msgspec import Meta
 
-from lenette import data, files, many, recipes, runs, training
-from lenette.errors import RunError
-from lenette.evidence import sealed, weights
-from lenette.evidence.certificate import with_preset
-from lenette.evidence.rule import FIRST_SEED, SAME_IMAGES, accuracy_of, conclude, make_rule
-from lenette.evidence.schema import KIND, VERSION, Proof, digest, read, recipe_of
-from lenette.metrics import evaluate
-from lenette.models import num_bytes, source_digest
+from lenette import identity, models, recipes, records
+from lenette.environment import Environment
+from lenette.errors import LenetteError
+from lenette.evidence.entry import Entry, Time
+from lenette.models import Counts
 from lenette.recipes import Recipe
-from lenette.runs import Run
+from lenette.records import Count, Digest, Fraction, Record, Seconds
 
-DEFAULT_FOLDER = Path("proofs")
+KIND: Literal["lenette proof"] = "lenette proof"
+VERSION: Literal[2] = 2
+
+Word = Annotated[str, Meta(max_length=2_000)]
+SourceDigest = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]  # of a network of one's own; "" for a shipped one
+NumImages = Annotated[int, Meta(ge=1, le=100_000_000)]
+Size = Annotated[int, Meta(ge=1, le=100_000)]
+Channels = Annotated[list[float], Meta(min_length=1, max_length=1_000)]
+Seeds = Annotated[list[Count], Meta(min_length=1, max_length=100_000)]
 
 
-def prove(
-    recipe: Recipe | str,
-    accuracy: float | None = None,
-    seeds: int = 10,
-    first_seed: int = FIRST_SEED,
-    *,
-    preset: str | None = None,
-    out: str | Path | None = None,
-    folder: str | Path | None = None,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int = 1,
-    processes: int | None = None,
-    store: str | Path = runs.DEFAULT_STORE,
-    progress: many.Progress | None = None,
-) -> Proof:
-    """Train a recipe on fresh seeds and say whether their mean test accuracy reaches `accuracy`; return the proof.
+class Rule(Record, frozen=True):
+    """What is to be proven: at least this accuracy in the mean (None: it is only measured) over these seeds."""
 
-    The rule is `stats.verdict`'s (a one-sided Student-t bound of the mean at 95 %; see there what it assumes), with one
-    addition: a run that diverges refutes. It is written to `out` before the first run. A sealed recipe is trained on
-    all training images for the same epochs, and its test set opened once the last run has ended. A proof that was cut
-    off goes on, and ends as if it had not been; one that is done is found.
+    accuracy: Fraction | None
+    level: Fraction
+    seeds: Seeds
+    words: Annotated[list[Annotated[str, Meta(max_length=2_000_000)]], Meta(max_length=20)]
 
-    Args:
-        accuracy: a fraction; without it the preset's or the recipe's claim. 0: no claim, the accuracy is only measured.
-        preset: a key of `certificate.PRESETS`: a budget, and an accuracy.
-        out: the JSON file (else `default_path`). Where all weights together take at most 1 MB they lie beside it.
-        folder, engine, device, threads, processes, store, progress: as in `many.run`.
+
+class Data(Record, frozen=True):
+    """The images that were trained on."""
+
+    name: Word
+    digest: Digest
+    num_images: NumImages
+    classes: Annotated[list[Word], Meta(min_length=1, max_length=100_000)]
+    shape: Annotated[list[Size], Meta(min_length=3, max_length=3)]
+    mean: Channels
+    std: Channels
+
+
+class Engine(Record, frozen=True):
+    """The engine that all runs were made by."""
+
+    name: Word
+    device: str
+    threads: Annotated[int, Meta(ge=1, le=1024)]
+    build: Annotated[dict[str, str | int], Meta(max_length=100)]
+
+
+class Network(Record, frozen=True):
+    """The network: its structure (None: not recorded by version 1), its author's own source, and its size.
+
+    `source` is the text of the file, "" for a shipped network or a module's; `digest` that of the text of either.
+    """
+
+    structure: Digest | None
+    source: Annotated[str, Meta(max_length=1_000_000)]
+    digest: SourceDigest
+    counts: Counts
+    bytes: Count
+
+
+class Test(Record, frozen=True):
+    """The images that count."""
+
+    digest: Digest
+    num_images: NumImages
+
+
+class Looks(Record, frozen=True):
+    """How often the store's ledger says that runs looked at the test images: those of this proof, and, before the first
+    of them, others: so many times, by so many runs and recipes (None: not recorded by version 1)."""
+
+    own: Count
+    before: Count | None
+    runs: Count | None
+    recipes: Count | None
+
+
+class Best(Record, frozen=True):
+    """The seeds' best epochs, chosen on the test images: their mean, its interval, and how far it lies above the last
+    epochs' mean."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    minimum: float
+    maximum: float
+    above_last: float
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """What the runs came to; `low` to `high` is Student's interval of the mean at `level`."""
+
+    num_seeds: Count
+    diverged: list[Count]
+    collapsed: list[Count]
+    before_the_rule: list[Count]  # seeds whose runs were made before the rule was written
+    level: float
+    mean: float | None
+    deviation: float | None
+    low: float | None
+    high: float | None
+    median: float | None
+    minimum: float | None
+    maximum: float | None
+    best_epoch: Best | None
+    train_seconds: Seconds
+    evaluate_seconds: Seconds
+    longest_seconds: Seconds
+
+
+class Verdict(Record, frozen=True):
+    """What the rule says of the runs: the verdict, "none" where no accuracy was named, and its two one-sided bounds."""
+
+    verdict: Literal["proven", "refuted", "undecided", "none"]
+    low: float | None
+    high: float | None
+
+
+class Limit(Record, frozen=True):
+    """One limit of the recipe's budget, what was measured, and what that rests on."""
+
+    name: Literal["max_parameters", "max_bytes", "max_epochs", "max_seconds"]
+    limit: int | float
+    measured: int | float | None
+    met: bool
+    rests_on: Literal["the weights", "the record"]
+
+
+class Begun(Record, frozen=True, kw_only=True, tag_field="status", tag="begun"):
+    """All that is known of a proof before its first run; the file holds it alone until the last run has ended.
+
+    `recipe` is its TOML, where a file of the author's own is named without its folder; `asked` the part of the runs'
+    `identity.Question` that they share: versions, and the recipe's numbers (None in version 1).
+    """
+
+    kind: Literal["lenette proof"] = KIND
+    version: Literal[1, 2] = VERSION
+    name: Word
+    begun: Time
+    rule: Rule
+    recipe: Annotated[str, Meta(max_length=100_000)]
+    versions: dict[str, int] | None
+    numbers: dict[str, Any] | None
+    data: Data
+    engine: Engine
+    network: Network
+
+
+class Proof(Begun, frozen=True, kw_only=True, tag="done"):
+    """A whole proof; `weights` names the file beside it with all seeds' weights, None where they are too large."""
+
+    finished: Time
+    test: Test
+    looks: Looks
+    environments: Annotated[list[Environment], Meta(min_length=1, max_length=100_000)]
+    runs: Annotated[list[Entry], Meta(min_length=1, max_length=100_000)]
+    weights: Annotated[str, Meta(pattern=r"^[^/\\\x00]{1,255}$")] | None
+    summary: Summary
+    verdict: Verdict
+    budget: list[Limit]
+    digest: str
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+    version: int = 0
+
+
+def read(path: str | Path) -> Begun:
+    """Return what a proof's file holds, a Proof where it is done; its form and bounds are checked, its figures not.
 
     Raises:
-        LenetteError: the recipe, data, network or budget won't do, or `out` holds another proof.
-        KeyboardInterrupt: on Ctrl-C; the same call goes on.
+        LenetteError: the file can't be read, is no proof, or differs in form; the field is named.
     """
-    recipe = recipes.load(recipe) if isinstance(recipe, str) else recipe
-    if preset is not None:
-        recipe, accuracy_of_preset = with_preset(recipe, preset)
-        accuracy = accuracy_of_preset if accuracy is None else accuracy
-    if recipe.protocol == "sealed":
-        recipe = recipe.but(fold=-1)
-    rule = make_rule(recipe, recipe.claim_test_accuracy if accuracy is None else accuracy, seeds, first_seed)
-    ready = training.prepare(recipe, rule["seeds"][0], folder, engine, device, threads)
-    out = default_path(recipe, preset) if out is None else Path(out)
-    Path(store).mkdir(parents=True, exist_ok=True)
+    path = Path(path)
+    text = records.content(path)
     try:
-        with FileLock(Path(store) / f".{out.stem}.lock", timeout=0):
-            proof = _begin(out, header(recipe, rule, ready))
-            if proof["status"] == "begun":
-                jobs = [(recipe, seed) for seed in rule["seeds"]]
-                made = many.run(
-                    jobs,
-                    folder=folder,
-                    engine=engine,
-                    device=device,
-                    threads=threads,
-                    processes=processes,
-                    store=store,
-                    progress=progress,
-                )
-                _finish(out, proof, made, data.load(recipe.dataset, "test", folder))
-            return read(out)
-    except Timeout:
-        raise RunError(f"the proof {out} is being made by another process") from None
+        head = records.decode(text, _Head, path)
+    except LenetteError as error:
+        raise LenetteError(f"{path} is no proof: {error}") from error
+    if head.kind != KIND:
+        raise LenetteError(f'{path} is no proof: it has no "kind": "{KIND}"')
+    if head.version == 1:
+        from lenette.evidence import version1
+
+        return version1.read(path, text)
+    if head.version != VERSION:
+        raise LenetteError(f"{path} is a proof of version {head.version}; this lenette reads 1 and {VERSION}")
+    proof: Begun = records.decode(text, cast("type[Begun]", Begun | Proof), path)
+    if proof.versions is None or proof.numbers is None or proof.network.structure is None:
+        raise LenetteError(f"{path} is damaged: versions, numbers and structure may be left out by version 1 alone")
+    return proof
 
 
-def default_path(recipe: Recipe, preset: str | None = None) -> Path:
-    """Return where a proof is written if nobody says where."""
-    return DEFAULT_FOLDER / f"{'-'.join(filter(None, (recipe.name or 'recipe', preset)))}.json"
+def read_done(path: str | Path) -> Proof:
+    """Return the whole proof of that file, as `read` does.
+
+    Raises:
+        LenetteError: as there, and where the proof was begun and not finished.
+    """
+    proof = read(path)
+    if not isinstance(proof, Proof):
+        raise LenetteError(f"the proof {path} was begun and not finished: the same `lenette prove` goes on with it")
+    return proof
 
 
-def header(recipe: Recipe, rule: dict[str, Any], ready: training.Prepared) -> Proof:
-    """Return all that is known of a proof before its first run."""
-    about = ready.about
-    network = ready.trainer.weights()
-    return {
-        "kind": KIND,
-        "version": VERSION,
-        "name": recipe.name,
-        "status": "begun",
-        "begun": _now(),
-        "rule": rule,
-        "recipe": {
-            "toml": recipe.to_toml(),
-            "digest": recipe.digest,
-            "source_digest": source_digest(recipe.model),
-        },
-        "data": {
-            **{name: about["data"][name] for name in ("name", "num_images", "classes", "shape", "mean", "std")},
-            "digest": about["data"]["digest"][0],
-        },
-        "engine": {
-            "name": about["engine"],
-            **{name: about[name] for name in ("device", "threads")},
-            "build": ready.trainer.build,
-        },
-        "parameters": about["parameters"],
-        "bytes": num_bytes(network),
-    }
+def write(path: Path, proof: Begun) -> None:
+    """Write a proof, begun or done, at once or not at all."""
+    records.write(path, proof)
 
 
-def _begin(out: Path, new: Proof) -> Proof:
-    """Write the header, or return what the file holds: the same proof, begun or done."""
-    if not out.exists():
-        files.write_json(out, new)
-        return read(out)
-    old = read(out)
-    new = json.loads(json.dumps(new))
-    changed = [name for name in new if name not in ("begun", "status") and old.get(name) != new[name]]
-    if changed:
-        raise RunError(
-            f"{out} holds another proof: its {', '.join(changed)} differ, and a rule stands once it is written; "
-            "name another file with --out"
-        )
-    return old
+def sealed_up(proof: Proof) -> Proof:
+    """Return the proof with its digest, the SHA-256 (hex) of all else in it."""
+    return msgspec.structs.replace(proof, digest=identity.sha256(msgspec.structs.replace(proof, digest="")))
 
 
-def _finish(out: Path, begun: Proof, made: list[Run], images: data.Dataset) -> None:
-    """Evaluate the runs on the test images, draw the conclusions and write them, the weights first."""
-    environments: list[dict[str, Any]] = []
-    entries = []
-    states = {}
-    for run in made:
-        if run.environment not in environments:
-            environments.append(run.environment)
-        entries.append({**_entry(run, images), "environment": environments.index(run.environment)})
-        if run.status != "diverged":
-            states[run.seed] = weights.read(run.folder / "model.safetensors")
-    kept = out.with_suffix(".safetensors")
-    all_bytes = sum(map(num_bytes, states.values()))
-    keep = weights.is_kept(all_bytes)
-    if keep:
-        weights.write_all(kept, states)
-    opened = [opening for run in made for opening in sealed.openings(run) if opening.get("digest") == images.digest]
-    proof = {
-        **begun,
-        "status": "done",
-        "finished": _now(),
-        "test": {"digest": images.digest, "num_images": len(images), "openings": len(opened)},
-        "environments": environments,
-        "runs": entries,
-        "weights": {
-            "file": kept.name if keep else None,
-            "digest": hashlib.sha256(kept.read_bytes()).hexdigest() if keep else None,
-            "bytes": all_bytes,
-        },
-    }
-    proof = files.finite({**proof, **conclude(proof, recipe_of(begun))})
-    files.write_json(out, {**proof, "digest": digest(proof)})
+def recipe_of(proof: Begun) -> Recipe:
+    """Return the proof's recipe.
+
+    Raises:
+        LenetteError: it can't be read.
+    """
+    try:
+        return recipes.from_mapping(tomllib.loads(proof.recipe))
+    except (ValueError, RecursionError) as error:
+        raise LenetteError(f"the proof's recipe is no TOML: {error}") from error
 
 
-def _entry(run: Run, images: data.Dataset) -> Proof:
-    """Return what a proof keeps of a run: what its final weights are worth on the test images, and its curve."""
-    about = run.about
-    entry = {
-        "seed": run.seed,
-        "key": about["key"],
-        "status": about["status"],
-        "created": about["created"],
-        "curve": files.finite(run.curve),
-        **dict.fromkeys(("accuracy", "loss", "wrong", "weights", "opened")),
-    }
-    if about["status"] == "diverged":
-        return entry
-    if run.recipe.protocol == "sealed":
-        opening = sealed.opened_once(run, images)
-        wrong, loss, opened = opening["wrong"], opening["loss"], opening["time"]
-    else:
-        logits = run.logits(images.images)
-        wrong, loss, opened = sealed.wrong(logits, images.labels), evaluate(logits, images.labels)["loss"], None
-        by_engine = round(run.final["test"]["accuracy"] * len(images))
-        if abs(len(images) - len(wrong) - by_engine) > SAME_IMAGES:
-            raise RunError(
-                f"run {run.id}: its engine counted {by_engine} test images right, PyTorch on the same weights "
-                f"{len(images) - len(wrong)}: the engine is at fault, and no proof may rest on it"
-            )
-    return {
-        **entry,
-        "accuracy": accuracy_of(wrong, len(images)),
-        "loss": files.finite(loss),
-        "wrong": wrong,
-        "weights": weights.digest(weights.read(run.folder / "model.safetensors")),
-        "opened": opened,
-    }
+def file_faults(proof: Proof) -> Iterator[str]:
+    """Yield whether the file was changed."""
+    if proof.digest != sealed_up(proof).digest:
+        yield "the file was changed after it was written"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def recipe_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
+    """Yield what does not fit in what was asked: recipe, network, data and engine."""
+    if proof.versions is not None:
+        here = identity.versions(recipe)
+        if proof.versions.keys() != here.keys() or any(not 1 <= proof.versions[name] <= here[name] for name in here):
+            yield f"its runs are of versions {proof.versions}; this lenette knows {here}"
+        elif proof.versions["fields"] == here["fields"] and proof.numbers != identity.numbers(recipe):
+            yield "the recipe's numbers, which decide its runs' keys, are not those of its text"
+    if proof.name != recipe.name:
+        yield f"the proof is called '{proof.name}', its recipe '{recipe.name}'"
+    if proof.data.name not in (recipe.dataset, Path(recipe.dataset).name):
+        yield f"the runs are on {proof.data.name}, the recipe's data set is {recipe.dataset}"
+    if recipe.protocol == "sealed" and recipe.fold != -1:
+        yield f"a sealed recipe is proven on all training images (fold -1), not with fold {recipe.fold} held out"
+    if (recipe.model in models.MODELS) != (proof.network.digest == ""):
+        yield f"the network {recipe.model} is shipped, and has a source, or is not, and has none"
+    if proof.network.source and identity.source_digest(proof.network.source) != proof.network.digest:
+        yield "the source of the network is not the one whose digest is recorded"
+    engine, build = proof.engine, proof.engine.build
+    device = "cpu" if build.get("device", "cpu") == "cpu" else "cuda"
+    decides = {"name": build.get("engine"), "device": device, "threads": build.get("threads", engine.threads)}
+    if any(getattr(engine, name) != value for name, value in decides.items()):
+        yield "the engine's name, device or threads are not those of its build"
+    data = proof.data
+    if not len(data.mean) == len(data.std) == data.shape[0]:
+        yield f"{data.shape[0]} channels need as many means and standard deviations"
+    if len(set(data.classes)) != len(data.classes):
+        yield "two classes have one name"
+    if proof.test.digest == data.digest:
+        yield "the test images are the training images"

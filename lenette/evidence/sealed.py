@@ -1,78 +1,186 @@
-"""The one function that opens the test set of a sealed run, and writes down that it did."""
+"""The one door to a sealed test set; what is written down belongs to the images, not to a run."""
 
-import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
 
-from lenette import data
+from lenette import data, identity, ledger, records, runs
 from lenette.errors import RunError, SealedError
-from lenette.evidence import weights
-from lenette.files import finite
-from lenette.metrics import evaluate
+from lenette.evidence.networks import read_weights
+from lenette.jobs import datasets
+from lenette.ledger import Look
+from lenette.metrics import Evaluation, evaluate
+from lenette.records import Count, Fraction, Loss
 from lenette.runs import Run
 from lenette.stats import accuracy_interval
-from lenette.training import datasets
 
-RECORD = "openings.jsonl"
+OLD_RECORD = "openings.jsonl"  # in a run's folder, where version 1 wrote its openings
 
 
-def open_test(
-    run: Run, dataset: str | None = None, part: str = "test", folder: str | Path | None = None
-) -> dict[str, Any]:
-    """Evaluate a finished run on images that its training could not see, and add the opening to the run's record.
+class Evaluated(Evaluation, frozen=True, kw_only=True):
+    """What a run's weights are worth on a part of a data set; `low` to `high` is Wilson's interval, at 95 %.
+
+    `looks` says which look at a test set this was, "" where it was none that is counted.
+    """
+
+    dataset: str
+    part: str
+    low: Fraction
+    high: Fraction
+    looks: str = ""
+
+
+def evaluate_part(
+    run: Run, part: str | None, dataset: str | None = None, folder: str | Path | None = None, may_open: bool = False
+) -> Evaluated:
+    """Evaluate a finished run on a part of its own data set or another; a sealed test is opened only where allowed.
+
+    Images that the run has not seen in training are looked at, and that is written down.
 
     Args:
-        dataset: another data set with the same classes and shape; without it the run's own.
-        part: "test", or another that isn't trained on ("extra" of qmnist).
-        folder: where the data lies.
+        part: without it, "test" of another data set or where that may be opened, else the part that the run evaluates
+            each epoch ("train" where there is none).
+        may_open: whether a sealed run may be shown images other than its training and validation ones.
 
-    Returns:
-        what `metrics.evaluate` says, and `opening`: how many openings this run has had, this one included.
+    Raises:
+        SealedError: the part is sealed and `may_open` is false, or the images don't fit the run.
+        DataError: the data set is unknown, missing, or has no such part.
+        RunError: the run has not ended.
+    """
+    recipe = run.recipe
+    own = dataset is None or dataset == recipe.dataset
+    part = part or ("test" if may_open or not own else run.part) or "train"
+    if not (own and part == "validation"):
+        data.require_part(dataset or recipe.dataset, part)
+    folder = folder or run.about.data.folder
+    seen = own and part in ("train", "validation", run.part)
+    if recipe.protocol == "sealed" and not seen and not may_open:
+        raise SealedError(
+            f"run {run.id} is sealed: its {part} images are opened once, at the end; "
+            "say --open-test if this is the end (the opening is written down)"
+        )
+    images = _own_images(run, part, folder) if own else data.load(dataset or recipe.dataset, part, folder)
+    told = ""
+    if seen:
+        require_same_kind(run, images)
+        found = evaluate(run.logits(images.images), images.labels)
+    else:
+        found, _ = _open(run, images)
+        store = run.folder.parent
+        every = looks(store, images.digest)
+        told = f"look {len(every)} at these images by runs of the store {store}: {ledger.told(every)}"
+    interval = accuracy_interval(found.num_images - found.num_errors, found.num_images)
+    return Evaluated(
+        **msgspec.structs.asdict(found),
+        dataset=dataset or recipe.dataset,
+        part=part,
+        low=interval.low,
+        high=interval.high,
+        looks=told,
+    )
+
+
+def open_test(run: Run, dataset: str | None = None, part: str = "test", folder: str | Path | None = None) -> Evaluated:
+    """Evaluate a finished run on images that its training could not see, as `evaluate_part` does where it may."""
+    return evaluate_part(run, part, dataset, folder, may_open=True)
+
+
+def opened_once(run: Run, images: data.Dataset) -> Look:
+    """Return the opening of these images for these weights; they are opened where there is none yet.
 
     Raises:
         RunError: the run has not ended.
-        DataError: the data set is missing.
         SealedError: the images don't fit the run.
     """
-    images = data.load(dataset or run.recipe.dataset, part, folder or run.about["data"]["folder"])
-    result, _ = _open(run, images)
-    return {**result, "opening": len(openings(run))}
-
-
-def opened_once(run: Run, images: data.Dataset) -> dict[str, Any]:
-    """Return the record of the opening of these images for these weights; they are opened where there is none yet.
-
-    Raises:
-        RunError: the run has not ended.
-        SealedError: the images don't fit the run.
-    """
-    same = {"digest": images.digest, "weights": weights.digest(weights.read(run.folder / "model.safetensors"))}
-    for opening in openings(run):
-        if all(opening.get(name) == value for name, value in same.items()):
-            return opening
+    kept = identity.weights(read_weights(run.folder / "model.safetensors"))
+    for look in looks(run.folder.parent, images.digest):
+        if look.what == "opening" and look.weights == kept and look.wrong is not None:
+            return look
     return _open(run, images)[1]
 
 
-def _open(run: Run, images: data.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the weights are worth on the images, and the line that was added to the record."""
+def openings(run: Run) -> list[Look]:
+    """Return all openings of any images for this run, or another with its key, the first one first."""
+    return sorted((look for found in openings_of(run).values() for look in found), key=lambda look: look.time)
+
+
+def openings_of(run: Run) -> dict[str, list[Look]]:
+    """Return the openings for this run, or another with its key, by the digest of the images."""
+    key, found = run.about.key, _old_openings(run)
+    for digest, every in ledger.every_look(run.folder.parent).items():
+        mine = [look for look in every if look.what == "opening" and look.key == key]
+        if mine:
+            found.setdefault(digest, []).extend(mine)
+    return found
+
+
+def looks(store: Path, digest: str) -> list[Look]:
+    """Return all looks at the images of that digest by runs of the store, those that version 1 wrote down included.
+
+    Raises:
+        LenetteError: a record can't be read.
+    """
+    old = [
+        look
+        for path in sorted(store.glob(f"*/{OLD_RECORD}"))
+        for look in _old_openings(Run(path.parent)).get(digest, [])
+    ]
+    return [*old, *ledger.looks(store, digest)]
+
+
+def _open(run: Run, images: data.Dataset) -> tuple[Evaluation, Look]:
+    """Return what the weights are worth on the images, and the look that was written down."""
     require_same_kind(run, images)
     logits = run.logits(images.images)
-    result = evaluate(logits, images.labels)
-    opening = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "dataset": images.name,
-        "part": images.part,
-        "digest": images.digest,
-        "weights": weights.digest(weights.read(run.folder / "model.safetensors")),
-        **{name: result[name] for name in ("accuracy", "loss", "num_images")},
-        "wrong": wrong(logits, images.labels),
-    }
-    with (run.folder / RECORD).open("a", encoding="utf-8") as record:
-        record.write(json.dumps(finite(opening), allow_nan=False) + "\n")
-    return result, opening
+    found = evaluate(logits, images.labels)
+    look = Look(
+        what="opening",
+        time=runs.now(),
+        dataset=images.name,
+        part=images.part,
+        run=run.id,
+        key=run.about.key,
+        recipe=run.recipe.digest,
+        protocol=run.recipe.protocol,
+        weights=identity.weights(read_weights(run.folder / "model.safetensors")),
+        num_images=found.num_images,
+        accuracy=found.accuracy,
+        loss=found.loss,
+        wrong=wrong(logits, images.labels),
+    )
+    ledger.look(run.folder.parent, images.digest, look)
+    return found, look
+
+
+class _OldOpening(msgspec.Struct):
+    time: str
+    dataset: str
+    part: str
+    digest: str
+    weights: str
+    accuracy: Fraction
+    loss: Loss
+    num_images: Count
+    wrong: list[Count]
+
+
+def _old_openings(run: Run) -> dict[str, list[Look]]:
+    """Return the looks that version 1 wrote down in the run's own folder, by the digest of the images."""
+    path = run.folder / OLD_RECORD
+    found: dict[str, list[Look]] = {}
+    for place, line in enumerate(records.content(path, RunError).splitlines() if path.exists() else [], 1):
+        old = records.decode(line, _OldOpening, f"{path}, line {place},", RunError)
+        look = Look(
+            what="opening",
+            run=run.id,
+            key=run.about.key,
+            recipe=run.recipe.digest,
+            protocol=run.recipe.protocol,
+            **{name: getattr(old, name) for name in _OldOpening.__struct_fields__ if name != "digest"},
+        )
+        found.setdefault(old.digest, []).append(look)
+    return found
 
 
 def wrong(logits: torch.Tensor, labels: torch.Tensor) -> list[int]:
@@ -80,67 +188,14 @@ def wrong(logits: torch.Tensor, labels: torch.Tensor) -> list[int]:
     return (logits.argmax(dim=1) != labels).nonzero().flatten().tolist()
 
 
-def openings(run: Run) -> list[dict[str, Any]]:
-    """Return the record of all openings, each with what was opened (time, dataset, part, digest) and what it showed.
-
-    The latter is weights (digest), accuracy, loss, num_images, and wrong (indices of the images).
-
-    Raises:
-        RunError: the record is damaged.
-    """
-    path = run.folder / RECORD
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    except ValueError as error:
-        raise RunError(f"the record of openings {path} is damaged: {error}") from error
-
-
 def require_same_kind(run: Run, images: data.Dataset) -> None:
     """Raise SealedError unless the images have the shape and the number of classes that the run was trained on."""
-    about = run.about["data"]
-    if list(images.images.shape[1:]) != about["shape"] or len(images.classes) != len(about["classes"]):
+    about = run.about.data
+    if list(images.images.shape[1:]) != about.shape or len(images.classes) != len(about.classes):
         raise SealedError(
             f"data set '{images.name}' has {len(images.classes)} classes of images {list(images.images.shape[1:])}; "
-            f"run {run.id} was trained on {len(about['classes'])} classes of {about['shape']}"
+            f"run {run.id} was trained on {len(about.classes)} classes of {about.shape}"
         )
-
-
-def evaluate_part(
-    run: Run, part: str | None, dataset: str | None = None, folder: str | Path | None = None, may_open: bool = False
-) -> dict[str, Any]:
-    """Evaluate a finished run on a part of its own data set or another; a sealed test is opened only where allowed.
-
-    Args:
-        part: without it, "test" of another data set or where that may be opened, else the part that the run evaluates
-            each epoch ("train" where there is none).
-        may_open: whether a sealed run may be shown images other than its training and validation ones.
-
-    Returns:
-        what `metrics.evaluate` says, `interval` (Wilson, 95 %), `dataset`, `part`, and `opening` where one was made.
-
-    Raises:
-        SealedError: the part is sealed and `may_open` is false.
-        DataError: the data set is unknown, or has no such part.
-    """
-    recipe = run.recipe
-    own = dataset is None or dataset == recipe.dataset
-    part = part or ("test" if may_open or not own else run.part) or "train"
-    if not (own and part == "validation"):
-        data.require_part(dataset or recipe.dataset, part)
-    folder = folder or run.about["data"]["folder"]
-    if recipe.protocol == "sealed" and not (own and part in ("train", "validation")):
-        if not may_open:
-            raise SealedError(
-                f"run {run.id} is sealed: its {part} images are opened once, at the end; "
-                "say --open-test if this is the end (the opening is written down)"
-            )
-        result = open_test(run, dataset, part, folder)
-    else:
-        images = _own_images(run, part, folder) if own else data.load(dataset or recipe.dataset, part, folder)
-        require_same_kind(run, images)
-        result = evaluate(run.logits(images.images), images.labels)
-    interval = accuracy_interval(result["num_images"] - result["num_errors"], result["num_images"])
-    return {"dataset": dataset or recipe.dataset, "part": part, "interval": [interval.low, interval.high], **result}
 
 
 def _own_images(run: Run, part: str, folder: str | Path | None) -> data.Dataset:

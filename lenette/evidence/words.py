@@ -1,13 +1,23 @@
 """Proofs, checks, comparisons and claims in words."""
 
-from typing import Any
+import math
+from collections.abc import Sequence
 
 from lenette.errors import LenetteError
-from lenette.evidence.rule import percent
-from lenette.evidence.schema import Proof, recipe_of
+from lenette.evidence.again import Again
+from lenette.evidence.claims import Claim, Row
+from lenette.evidence.compare import Comparison
+from lenette.evidence.proof import Limit, Proof, Summary, recipe_of
+from lenette.evidence.rule import Certificate, collapsed_words, on_record, verdict_words
+from lenette.evidence.second import SecondTest
+from lenette.evidence.verify import Verification
+from lenette.models import Counts
+from lenette.recipes import Recipe
+from lenette.stats import Mean
+from lenette.text import percent, percent_interval, points
 
 BUDGETS = {
-    "max_parameters": "parameters",
+    "max_parameters": "parameters, frozen ones and buffers included",
     "max_bytes": "bytes of weights",
     "max_epochs": "epochs",
     "max_seconds": "seconds of training",
@@ -18,206 +28,258 @@ QUANTITIES = {
     "train_accuracy": "accuracy on the training images, without augmentation",
     "train_accuracy_running": "train accuracy, running over the epoch",
 }
+RECORD = "rests on the record alone: "
 
 
-def points(difference: float) -> str:
-    """Return a difference of two fractions in percentage points, with its sign."""
-    return f"{100 * difference:+.3f}"
-
-
-def within_bounds(low: float, high: float) -> tuple[float, float]:
-    """Return an interval of accuracies cut off at 0 and 1, which Student's t doesn't know."""
-    return max(low, 0), min(high, 1)
-
-
-def interval(low: float | None, high: float | None, digits: int = 3) -> str:
-    """Return an interval of accuracies in per cent, within 0 and 100."""
-    if low is None or high is None:
-        return "no interval"
-    low, high = within_bounds(low, high)
-    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
-
-
-def proof_lines(proof: Proof) -> list[str]:
-    """Return what a proof says."""
-    summary, recipe, seeds = proof["summary"], recipe_of(proof), proof["rule"]["seeds"]
+def proof_lines(proof: Proof, verification: Verification | None = None) -> list[str]:
+    """Return what a proof says; of its certificate only what `verify` found."""
+    summary, recipe, seeds = proof.summary, recipe_of(proof), proof.rule.seeds
     lines = [
-        f"recipe {proof['name'] or recipe.model}: {proof['parameters']:,} parameters, {recipe.epochs} epochs on "
+        f"recipe {proof.name or recipe.model}: {counts_words(proof.network.counts)}, {recipe.epochs} epochs on "
         f"{recipe.dataset}, {recipe.protocol} protocol, {len(seeds)} seeds from {seeds[0]} to {seeds[-1]}"
     ]
     if recipe.dataset != "mnist":
         lines.append(f"*** This is not MNIST: every figure here is of {recipe.dataset} ***")
-    lines += proof["verdict"]["words"]
-    if summary["mean"] is not None:
-        lines.append(
-            f"last epoch: mean {percent(summary['mean'])}, 95 % interval {interval(summary['low'], summary['high'])}, "
-            f"from {percent(summary['minimum'])} to {percent(summary['maximum'])}"
-            + (f", spread {points(summary['deviation'])[1:]} points" if summary["deviation"] is not None else "")
-        )
-    if best := summary["best_epoch"]:
-        lines.append(
-            f"best epoch: mean {percent(best['mean'])}; the {points(best['optimism'])} points more are optimism, since "
-            "the epoch was chosen on the test images"
-        )
+    lines += verdict_words(proof, summary, proof.verdict)
+    if note := best_claim_words(proof, recipe):
+        lines.append(note)
+    lines += summary_lines(summary)
     if recipe.protocol == "sealed":
-        lines.append(f"sealed: the test was opened {proof['test']['openings']} times for {summary['num_seeds']} runs")
+        lines.append(f"sealed: the test was opened {proof.looks.own} times for {summary.num_seeds} runs")
     lines.append(
-        f"{summary['seconds']['train']:,.1f} s of training, the longest run {summary['seconds']['longest']:,.1f} s, "
-        f"beside others on the machine's cores ({proof['engine']['name']} engine)"
+        f"{summary.train_seconds:,.1f} s of training, the longest run {summary.longest_seconds:,.1f} s, "
+        f"beside others on the machine's cores ({proof.engine.name} engine)"
     )
-    if granted := proof["certificate"]:
-        lines += [
-            f"budget: {_number(row['measured'])} of at most {_number(row['limit'])} {BUDGETS[row['name']]}: "
-            f"{'kept' if row['met'] else 'exceeded'} (rests on {row['rests_on']})"
-            for row in granted["budget"]
-        ]
-        lines.append(f"certificate: {'granted' if granted['granted'] else 'not granted'}")
+    if verification is None:
+        lines += [limit_line(limit) for limit in proof.budget]
+        lines.append("not verified: `lenette verify` recomputes all this, and it alone grants a certificate")
+    elif verification.certificate is not None:
+        lines += certificate_lines(verification.certificate)
+    return [*lines, *(f"{RECORD}{what}" for what in on_record(proof, recipe))]
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """Return what the runs came to: mean and interval, or median and range where seeds collapsed."""
+    lines = []
+    span = f"from {percent(summary.minimum, 3)} to {percent(summary.maximum, 3)}"
+    if summary.collapsed:
+        lines.append(
+            f"last epoch: median {percent(summary.median, 3)}, {span}; {collapsed_words(summary)}, "
+            "so that their mean and its interval would mislead"
+        )
+    elif summary.mean is not None:
+        spread = "" if summary.deviation is None else f", spread {points(summary.deviation, 3).lstrip('+')} points"
+        lines.append(
+            f"last epoch: mean {percent(summary.mean, 3)}, 95 % interval "
+            f"{percent_interval(summary.low, summary.high, 3)}, {span}{spread}"
+        )
+    if best := summary.best_epoch:
+        lines.append(f"best epoch above the last: {points(best.above_last, 3)} points (choosing on the test images)")
     return lines
 
 
-def verify_lines(result: dict[str, Any]) -> list[str]:
+def best_claim_words(proof: Proof, recipe: Recipe) -> str:
+    """Return what a verdict about a document's best epoch, as version 1 gave, is not, or ""."""
+    if recipe.claim_statistic != "best" or proof.rule.accuracy != recipe.claim_test_accuracy:
+        return ""
+    return (
+        "The document claims that figure of its best epoch; the verdict is about the mean of last epochs, and says "
+        "nothing of the document (`lenette claims` compares best epochs)."
+    )
+
+
+def counts_words(counts: Counts) -> str:
+    """Return how many numbers a network has, told apart where not all are trained."""
+    others = [
+        f"{number:,} {name}"
+        for number, name in (
+            (counts.frozen, "frozen parameters"),
+            (counts.buffers, "numbers in buffers"),
+            (counts.statistics, "of normalisation statistics"),
+        )
+        if number
+    ]
+    beside = f" (beside them {', '.join(others)})" if others else ""
+    return f"{counts.trainable:,} trainable parameters{beside}"
+
+
+def limit_line(limit: Limit) -> str:
+    """Return one limit of a budget beside what was measured."""
+    return (
+        f"budget: {_number(limit.measured)} of at most {_number(limit.limit)} {BUDGETS[limit.name]}: "
+        f"{'kept' if limit.met else 'exceeded'} (rests on {limit.rests_on})"
+    )
+
+
+def certificate_lines(found: Certificate) -> list[str]:
+    """Return what a certificate says."""
+    lines = [*map(limit_line, found.budget), f"the network has {counts_words(found.counts)}"]
+    return [*lines, f"certificate: {'granted' if found.granted else 'not granted: ' + '; '.join(found.why_not)}"]
+
+
+def verify_lines(found: Verification) -> list[str]:
     """Return what `verify` found."""
     lines = []
-    for row in result["checks"]:
-        lines.append(f"{'refused' if row['faults'] else 'ok':8} {row['check']}")
-        lines += [f"         {fault}" for fault in row["faults"]]
-    lines += [f"not checked: {what}" for what in result["unchecked"]]
-    lines += [f"rests on the record alone: {what}" for what in result["on_record"]]
-    if again := result["retrained"]:
-        if again["same_build"] or (again["same_weights"] and again["same_curve"]):
-            same = [f"{'the same' if again[f'same_{name}'] else 'another'} {name}" for name in ("weights", "curve")]
-            by = "" if again["same_build"] else " by another build of the engine"
-            lines.append(f"seed {again['seed']}, trained again{by}: {same[0]} and {same[1]}, bit by bit")
-        else:
-            here = "" if again["accuracy"] is None else f": here {percent(again['accuracy'])}"
-            lines.append(
-                f"seed {again['seed']}, trained again, but by another build of the engine, whose bits differ"
-                f"{here}, recorded {percent(again['recorded'])}"
-            )
-    if result["refused"]:
-        return [*lines, f"{result['proof']} is REFUSED"]
-    if result["unchecked"]:
-        return [*lines, f"{result['proof']} agrees with itself; not all of it could be recomputed here"]
-    return [*lines, f"{result['proof']} is verified; its verdict: {result['verdict']}"]
+    for row in found.checks:
+        lines.append(f"{'refused' if row.faults else 'ok':8} {row.check}")
+        lines += [f"         {fault}" for fault in row.faults]
+    lines += [again_line(again) for again in found.again]
+    lines += found.told
+    lines += [f"not checked: {what}" for what in found.missing]
+    if found.end == "refused":
+        return [*lines, f"{found.proof} is REFUSED"]
+    lines += [f"{RECORD}{what}" for what in found.on_record]
+    if found.conclusion is None:
+        return [*lines, f"{found.proof} agrees with itself, but is NOT VERIFIABLE HERE: nothing is granted"]
+    if found.certificate is not None:
+        lines += certificate_lines(found.certificate)
+    lines += summary_lines(found.conclusion.summary)
+    return [*lines, f"{found.proof} is verified; its verdict: {found.conclusion.verdict.verdict}"]
 
 
-def second_lines(result: dict[str, Any]) -> list[str]:
+def again_line(again: Again) -> str:
+    """Return how a seed that was trained again compares."""
+    name = f"seed {again.seed}, trained again{'' if again.same_build else ' by another build of the engine'}"
+    if again.same_build or again.is_same:
+        same = [
+            f"{'the same' if getattr(again, f'same_{part}') else 'another'} {part}" for part in ("weights", "curve")
+        ]
+        return f"{name}: {same[0]} and {same[1]}, bit by bit"
+    if again.accuracy is None or again.recorded is None:
+        here, there = ("diverged" if value is None else "ended" for value in (again.accuracy, again.recorded))
+        return f"{name}, whose bits differ: here it {here}, recorded it {there}"
+    line = f"{name}, whose bits differ: here {percent(again.accuracy, 3)}, recorded {percent(again.recorded, 3)}"
+    if again.low is None:
+        return f"{line}; the recorded seeds say nothing of where another would lie"
+    where = "inside" if again.inside else "outside"
+    return (
+        f"{line}: a comparison of distributions, {where} of {percent_interval(again.low, again.high, 3)}, where one "
+        f"more run like those recorded lies at {100 * again.level:g} %"
+    )
+
+
+def second_lines(found: SecondTest) -> list[str]:
     """Return what `second_test` found."""
-    mean, drop = result["mean"], result["drop"]
-    bounds = "no interval"
-    if drop["low"] is not None:
-        bounds = f"95 % interval {points(-drop['high'])} to {points(-drop['low'])}"
+    mean, drop = found.mean, found.drop
+    bounds = _between(-drop.high, -drop.low)
     return [
-        f"{result['dataset']} {result['part']}, {result['num_images']:,} images: mean {percent(mean['mean'])} over "
-        f"{mean['count']} seeds, 95 % interval {interval(mean['low'], mean['high'])}",
-        f"against the proof's own test images: {points(-drop['mean'])} points ({bounds})",
+        f"{found.dataset} {found.part}, {found.num_images:,} images: mean {percent(mean.mean, 3)} over "
+        f"{mean.count} seeds, 95 % interval {percent_interval(mean.low, mean.high, 3)}",
+        f"against the proof's own test images: {points(-drop.mean, 3)} points "
+        f"({f'95 % interval {bounds}' if bounds else 'no interval'})",
     ]
 
 
-def compare_lines(result: dict[str, Any]) -> list[str]:
+def compare_lines(found: Comparison) -> list[str]:
     """Return what `compare` found, in sentences."""
-    first, second, mean = result["first"], result["second"], result["difference"]
-    lines = [f"A: {first['label']}, {first['parameters']:,} parameters"]
-    lines.append(f"B: {second['label']}, {second['parameters']:,} parameters")
+    first, second = found.first, found.second
     changed = [
         f"{name} {' and '.join('unused' if value is None else str(value) for value in pair)}"
-        for name, pair in result["recipe"].items()
+        for name, pair in found.recipe.items()
     ]
-    lines.append("the recipes (A and B) differ in: " + "; ".join(changed) if changed else "the recipes are the same")
-    lines.append(f"{result['part']} accuracy: A {percent(first['accuracy'])}, B {percent(second['accuracy'])}")
-    count = mean["count"]
-    if mean["low"] is None:
-        why = "one pair says" if count == 1 else f"{count} differences that are all the same say"
-        lines.append(f"B - A: {points(mean['mean'])} points; {why} nothing about other seeds")
-    else:
-        better = "they can't be told apart" if mean["low"] <= 0 <= mean["high"] else "B is better"
-        better = "A is better" if mean["high"] < 0 else better
-        lines.append(
-            f"B - A: {points(mean['mean'])} points over {count} seeds, 95 % interval {points(mean['low'])} to "
-            f"{points(mean['high'])}: {better}"
-        )
-    if result["left_out"]:
-        lines.append(f"left out, since only one has a result for it: seed {', '.join(map(str, result['left_out']))}")
-    if count == 1:
-        (pair,) = result["pairs"]
-        lines.append(
-            f"of {result['num_images']:,} images {pair['only_first']} are right in A alone and {pair['only_second']} "
-            f"in B alone; between equals so uneven a split comes by chance with p = {pair['p_value']:.3g} "
-            "(McNemar, exact)"
-        )
-    else:
-        clear = sum(pair["p_value"] < 0.05 for pair in result["pairs"])
-        lines.append(
-            f"pair by pair, McNemar's p is below 0.05 in {clear} of {count}: it speaks of one seed's two networks"
-        )
-    return lines
+    lines = [
+        f"A: {first.label}, {first.parameters:,} trainable parameters",
+        f"B: {second.label}, {second.parameters:,} trainable parameters",
+        "the recipes (A and B) differ in: " + "; ".join(changed) if changed else "the recipes are the same",
+        f"{found.part} accuracy: A {percent(first.accuracy, 3)}, B {percent(second.accuracy, 3)}",
+        _difference(found.difference),
+    ]
+    if found.left_out:
+        lines.append(f"left out, since only one has a result for it: seed {', '.join(map(str, found.left_out))}")
+    if len(found.pairs) == 1:
+        (pair,) = found.pairs
+        return [
+            *lines,
+            f"of {found.num_images:,} images {pair.only_first} are right in A alone and {pair.only_second} in B alone; "
+            f"between equals so uneven a split comes by chance with p = {pair.p_value:.3g} (McNemar, exact)",
+        ]
+    clear = sum(pair.p_value < 0.05 for pair in found.pairs)
+    return [
+        *lines,
+        f"pair by pair, McNemar's p is below 0.05 in {clear} of {len(found.pairs)}: it speaks of one seed's two "
+        "networks",
+    ]
 
 
-def claim_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _difference(mean: Mean) -> str:
+    bounds = _between(mean.low, mean.high)
+    if not bounds:
+        why = "one pair says" if mean.count == 1 else f"{mean.count} differences that are all the same say"
+        return f"B - A: {points(mean.mean, 3)} points; {why} nothing about other seeds"
+    better = "A is better" if mean.high < 0 else "B is better" if mean.low > 0 else "they can't be told apart"
+    return f"B - A: {points(mean.mean, 3)} points over {mean.count} seeds, 95 % interval {bounds}: {better}"
+
+
+def _between(low: float, high: float) -> str:
+    return f"{points(low, 3)} to {points(high, 3)}" if math.isfinite(low + high) else ""
+
+
+def claim_lines(rows: Sequence[Row]) -> list[str]:
     """Return the documents' figures beside the measured ones."""
     lines = []
     for row in rows:
-        lines.append(f"{row['name']} (document {row['document']}): {row['title']}")
-        if row["why_not"]:
-            lines.append(f"  {row['why_not']}")
+        lines.append(f"{row.name} (document {row.document}): {row.title}")
+        if row.summary is None:
+            lines.append(f"  {row.why_not}")
             continue
-        last, best = row["last"], row["best_epoch"]
-        lines.append(
-            f"  test accuracy after {row['epochs']} epochs, {row['num_seeds']} seeds: mean {percent(last['mean'])}, "
-            f"95 % interval {interval(last['low'], last['high'])}"
-        )
-        if best:
-            lines.append(f"  best epoch: mean {percent(best['mean'])}, optimism {points(best['optimism'])} points")
-        if row["diverged"]:
-            lines.append(f"  diverged: seed {', '.join(map(str, row['diverged']))}")
-        for claim in row["claims"]:
-            statistic = f"{claim['statistic']} epoch"
+        lines.append(f"  {row.summary.num_seeds} seeds of {row.epochs} epochs, test accuracy:")
+        lines += [f"  {line}" for line in summary_lines(row.summary)]
+        if row.summary.diverged:
+            lines.append(f"  diverged: seed {', '.join(map(str, row.summary.diverged))}")
+        for claim in row.claims:
             lines.append(
-                f"  claimed {claim['part']} accuracy {percent(claim['claimed'], 2)} ({statistic}); here, "
-                f"{QUANTITIES[claim['quantity']]}, {statistic}: mean {percent(claim['measured'])}, from "
-                f"{percent(claim['minimum'], 2)} to {percent(claim['maximum'], 2)}: {claim_verdict(claim)}"
+                f"  claimed {claim.part} accuracy {percent(claim.claimed)} ({claim.statistic} epoch); here, "
+                f"{QUANTITIES[claim.quantity]}, {claim.statistic} epoch: {_middle(claim)}, from "
+                f"{percent(claim.minimum)} to {percent(claim.maximum)}: {claim_verdict(claim)}"
             )
-        if row["claim_note"]:
-            lines.append(f"  {row['claim_note']}")
-    return lines
+        if row.claim_note:
+            lines.append(f"  {row.claim_note}")
+    return [*lines, *filter(None, [comparisons_note(rows)])]
 
 
-def claim_verdict(claim: dict[str, Any]) -> str:
+def claim_verdict(claim: Claim) -> str:
     """Return in words where the claim lies among our seeds."""
-    place = claim["position"]
-    where = f"the claim lies above {place['below']}, below {place['above']} of {place['count']} seeds"
-    if place["low"] is None:
+    place = claim.position
+    where = f"the claim lies above {place.below}, below {place.above} of {place.count} seeds"
+    verdict = _verdict(claim)
+    if not verdict:
         return where
-    if place["inside"]:
-        return f"{where}, as one more run of ours could"
-    return f"{where}, {'higher' if place['claimed'] > place['high'] else 'lower'} than one more run of ours would"
+    more = "which one more run of ours could" if place.inside else "where one more run of ours would not"
+    return f"{where}, {more} ({verdict})"
 
 
-def claims_markdown(rows: list[dict[str, Any]]) -> str:
-    """Return the documents' figures beside the measured ones as a Markdown table."""
+def comparisons_note(rows: Sequence[Row]) -> str:
+    """Return how many claims are held against an interval, and how often that errs; "" where none is."""
+    number = sum(bool(_verdict(claim)) for row in rows for claim in row.claims)
+    if not number:
+        return ""
+    return (
+        f'Each of {number} claims is held against the interval in which one more run of ours lies at 95 %: "not ruled '
+        f'out" is inside. One in twenty that hold is ruled out by chance, here some {number / 20:.1f}.'
+    )
+
+
+def claims_markdown(rows: Sequence[Row]) -> str:
+    """Return the documents' figures beside the measured ones as a Markdown table, and a note below it."""
     head = (
         "recipe", "document", "parameters", "epochs", "seeds", "test, last epoch (95 % interval of the mean)",
         "best epoch", "claimed test", "ours, like for like", "claimed train", "ours, like for like",
     )  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|---|---|--:|--:|--:|---|--:|---|---|---|---|"]
     for row in rows:
-        cells = [f"`{row['name']}`", row["document"], f"{row['parameters']:,}", str(row["epochs"])]
-        if row["why_not"]:
+        cells = [f"`{row.name}`", row.document, f"{row.parameters:,}", str(row.epochs)]
+        if row.summary is None:
             cells += ["-", "not measured yet", ""]
-            for claimed in row["claimed"].values():
-                cells += [f"{100 * claimed:.2f} ({row['statistic']})" if claimed else "", ""]
-            lines.append(f"| {' | '.join(cells)} |")
-            continue
-        last, best = row["last"], row["best_epoch"]
-        cells += [str(row["num_seeds"])]
-        bounds = "" if last["low"] is None else f" ({interval(last['low'], last['high'], 2).removesuffix(' %')})"
-        cells += ["" if last["mean"] is None else f"{100 * last['mean']:.2f}{bounds}"]
-        cells += [f"{100 * best['mean']:.2f}" if best else ""]
-        for part in ("test", "train"):
-            found = [claim for claim in row["claims"] if claim["part"] == part]
-            cells += _claim_cells(found[0]) if found else ["", ""]
+            for claimed in (row.claimed_test, row.claimed_train):
+                cells += [f"{100 * claimed:.2f} ({row.statistic})" if claimed else "", ""]
+        else:
+            cells += [str(row.summary.num_seeds), *_summary_cells(row.summary)]
+            for part in ("test", "train"):
+                found = [claim for claim in row.claims if claim.part == part]
+                cells += _claim_cells(found[0]) if found else ["", ""]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    note = comparisons_note(rows)
+    return "\n".join([*lines, "", note] if note else lines)
 
 
 def with_table(text: str, table: str) -> str:
@@ -234,14 +296,42 @@ def with_table(text: str, table: str) -> str:
     return f"{before}{BEGIN}{inside}{END}{after}"
 
 
-def _claim_cells(claim: dict[str, Any]) -> list[str]:
-    place = claim["position"]
-    verdict = "fits" if place["inside"] else "too high" if place["below"] > place["above"] else "too low"
-    on_train = " (on training images)" if claim["quantity"] == "train_accuracy" else ""
+def _summary_cells(summary: Summary) -> list[str]:
+    best = summary.best_epoch
+    if summary.mean is None or summary.minimum is None or summary.maximum is None or summary.median is None:
+        return ["", ""]
+    if summary.collapsed:
+        told = (
+            f"median {100 * summary.median:.2f} ({100 * summary.minimum:.2f} to {100 * summary.maximum:.2f}); "
+            f"{len(summary.collapsed)} of {summary.num_seeds} seeds collapsed"
+        )
+        return [told, ""]
+    bounds = percent_interval(summary.low, summary.high).removesuffix(" %")
+    told = f"{100 * summary.mean:.2f}{'' if summary.low is None else f' ({bounds})'}"
+    return [told, f"{100 * best.mean:.2f}" if best else ""]
+
+
+def _claim_cells(claim: Claim) -> list[str]:
+    on_train = " (on training images)" if claim.quantity == "train_accuracy" else ""
+    middle = f", median {100 * claim.median:.2f}" if claim.collapsed else ""
+    place = claim.position
+    told = _verdict(claim) or f"above {place.below} of {place.count}"
     return [
-        f"{100 * claim['claimed']:.2f} ({claim['statistic']}){on_train}",
-        f"{100 * claim['minimum']:.2f} to {100 * claim['maximum']:.2f}: {verdict}",
+        f"{100 * claim.claimed:.2f} ({claim.statistic}){on_train}",
+        f"{100 * claim.minimum:.2f} to {100 * claim.maximum:.2f}{middle}: {told}",
     ]
+
+
+def _middle(claim: Claim) -> str:
+    return f"median {percent(claim.median, 3)}" if claim.collapsed else f"mean {percent(claim.measured, 3)}"
+
+
+def _verdict(claim: Claim) -> str:
+    """Return "not ruled out", "too high" or "too low", or "" where our seeds give no interval."""
+    place = claim.position
+    if claim.collapsed or not math.isfinite(place.low):
+        return ""
+    return "not ruled out" if place.inside else "too high" if place.claimed > place.high else "too low"
 
 
 def _number(value: float | None) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lenette import files
+from lenette import files, models, text
 from lenette.errors import LenetteError
 from lenette.report import figures, words
-from lenette.report.facts import facts, layers
+from lenette.report.facts import Facts, facts
 from lenette.report.figures.images import evaluated_images, most_doubtful, worst_mistakes
 from lenette.report.html import render
 from lenette.report.style import BLUE, GREY, INK, RULE, VERMILLION, to_svg
@@ -21,22 +21,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUM_WORST, NUM_DOUBTFUL = 20, 8
+NO_IMAGES: dict[str, Any] = {"why_not": "", "worst": [], "doubtful": []}
 # The page's own variables take the place of these inks, so that a figure follows light and dark.
 INKS = {INK: "ink", GREY: "muted", RULE: "rule", BLUE: "blue", VERMILLION: "vermillion"}
 
 
 def page(run: Run) -> str:
     """Return the run's report as one HTML file without any outside reference."""
-    known = facts(run)
-    filters = {name: getattr(words, name) for name in ("percent", "points", "number", "duration")}
+    known, missing = facts(run), left_out(run)
+    filters = {name: getattr(text, name) for name in ("percent", "points", "number", "duration", "count")}
     return render(
         "report.html",
-        filters={**filters, "bytes": _bytes, "side": _side},
+        filters={**filters, "error": _error, "bytes": _bytes, "side": _side},
         known=known,
         words=words,
+        percent_interval=text.percent_interval,
+        left_out=missing,
         pictures=_pictures(run, known),
-        images=_images(run) if known["result"] else {"why_not": "", "worst": [], "doubtful": []},
-        layers=layers(run),
+        images=_images(run) if known.result and not missing else NO_IMAGES,
+        layers=None if missing else models.summary(run.untrained_model(), run.about.data.shape),
         recipe=run.recipe.values("what", "training", "augmentation"),
     )
 
@@ -48,21 +51,29 @@ def write(run: Run, path: Path | None = None) -> Path:
     return path
 
 
-def _pictures(run: Run, known: dict[str, Any]) -> dict[str, Any]:
+def left_out(run: Run) -> str:
+    """Return why the run's network can't be built, so that its layers and pictures have to be left out, or ""."""
+    try:
+        run.untrained_model()
+    except LenetteError as error:
+        return str(error)
+    return ""
+
+
+def _pictures(run: Run, known: Facts) -> dict[str, Any]:
     """Return the figures that the run has, as inline SVG by name."""
-    label = f"{known['model']} on {known['dataset']['description']}"
+    label = f"{known.model} on {known.dataset.description}"
     drawn: dict[str, Any] = {}
-    if known["last"]:
+    if known.last:
         drawn["error"] = inline(figures.error(run), "error", f"Line chart of the error against the epoch, {label}")
         drawn["loss"] = inline(figures.loss(run), "loss", f"Line chart of the loss against the epoch, {label}")
     drawn["rate"] = inline(figures.learning_rate(run), "rate", "Line chart of the learning rate against the epoch")
-    if known["result"]:
-        found = known["result"]
-        text = f"Confusion matrix: {found['num_errors']:,} mistakes in {found['num_images']:,} images"
-        drawn["confusion"] = inline(figures.confusion(run), "confusion", text)
+    if found := known.result:
+        mistakes = f"Confusion matrix: {found.num_errors:,} mistakes in {found.num_images:,} images"
+        drawn["confusion"] = inline(figures.confusion(run), "confusion", mistakes)
         drawn["classes"] = inline(figures.per_class(run), "classes", "Error of each class with its interval")
-        text = f"Reliability diagram; expected calibration error {words.percent(found['calibration_error'])}"
-        drawn["calibration"] = inline(figures.calibration(run), "calibration", text)
+        error = f"Reliability diagram; expected calibration error {text.percent(found.calibration_error)}"
+        drawn["calibration"] = inline(figures.calibration(run), "calibration", error)
     return drawn
 
 
@@ -88,9 +99,9 @@ def _images(run: Run) -> dict[str, Any]:
     """Return the worst and the most doubtful images as tiles, or why there are none."""
     try:
         dataset = evaluated_images(run)
-        probabilities = run.predict(dataset.images)
+        probabilities = run.network().probabilities(dataset.images)
     except LenetteError as error:
-        return {"why_not": str(error), "worst": [], "doubtful": []}
+        return {**NO_IMAGES, "why_not": str(error)}
 
     def tile(index: int) -> dict[str, Any]:
         probability, predicted = probabilities[index].max(dim=0)
@@ -118,6 +129,10 @@ def data_uri(image: torch.Tensor) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _error(accuracy: float | None) -> str:
+    return text.percent(None if accuracy is None else 1 - accuracy)
 
 
 def _bytes(count: int) -> str:

@@ -70,7 +70,7 @@ def test_version(cli):
         (["train", "lenet5", "--fold", "1"], 1, "field 'fold' = 1 is not used where protocol = 'course'"),
         ([*TRAIN, "--model", "lenet6"], 1, "unknown model 'lenet6'; did you mean 'lenet5'?"),
         ([*TRAIN, "--model", "nets.py:mine"], 1, "there is no file 'nets.py'"),
-        ([*TRAIN, "--model", "os:getcwd"], 1, "os:getcwd"),
+        ([*TRAIN, "--model", "os:getcwd"], 1, "module 'os' has no source file"),
         ([*TRAIN, "--engine", "refrence"], 1, "unknown engine 'refrence'; did you mean 'reference'?"),
         ([*TRAIN, "--device", "gpu"], 1, "unknown device 'gpu'"),
         ([*TRAIN, "--crop-size", "29"], 1, "field 'crop_size' = 29: the images have (28, 28) pixels"),

@@ -26,7 +26,7 @@ def test_train_prints_a_line_an_epoch_then_what_it_came_to(trained, run):
 def test_options_become_fields(run):
     recipe = run.recipe
     assert (recipe.model, recipe.dataset, recipe.protocol) == ("sigmoid_mlp", "optdigits", "sealed")
-    assert (recipe.lr, recipe.epochs, recipe.name, run.about["threads"]) == (0.5, 2, "digits", 1)
+    assert (recipe.lr, recipe.epochs, recipe.name, run.about.threads) == (0.5, 2, "digits", 1)
 
 
 def test_train_finds_the_run_again(cli, trained, run, store):
@@ -106,4 +106,4 @@ def test_demo_trains_on_mnist_where_it_is(cli, tiny_mnist, tmp_path, monkeypatch
     result = cli("demo", "--recipe", "sigmoid_mlp", "--epochs", 1, "--store", tmp_path)
     assert "NOT MNIST" not in result.stdout.upper()
     (run,) = runs.in_store(tmp_path)
-    assert run.about["data"]["num_images"] == 300
+    assert run.about.data.num_images == 300

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lenette.errors import Diverged
+from lenette.progress import Progress
 from lenette.runs import Run, in_store
 from lenette.training import train
 
@@ -48,8 +49,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that ended in its third epoch, without a word."""
     store = tmp_path_factory.mktemp("killed")
 
-    def kill(record: dict) -> None:
-        if record["epoch"] == 3:
+    def kill(progress: Progress) -> None:
+        if progress.epoch == 3:
             raise SystemError("killed")
 
     with pytest.raises(SystemError):

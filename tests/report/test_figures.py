@@ -53,7 +53,7 @@ def test_sealed_curves_speak_of_validation(sealed: Run) -> None:
 
 
 def test_learning_rate_is_the_plans(course: Run, diverged: Run) -> None:
-    plan = Plan(course.recipe, 0, course.about["data"]["num_images"])
+    plan = Plan(course.recipe, 0, course.about.data.num_images)
     axes = figures.learning_rate(course).axes[0]
     np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), plan.rates())
     assert len(axes.get_lines()) == 1
@@ -62,20 +62,20 @@ def test_learning_rate_is_the_plans(course: Run, diverged: Run) -> None:
 
 def test_confusion_shows_every_count(lenet: Run) -> None:
     result = lenet.final["test"]
-    counts = sorted(str(value) for row in result["confusion"] for value in row if value)
+    counts = sorted(str(value) for row in result.confusion for value in row if value)
     figure = figures.confusion(lenet)
     assert sorted(text.get_text() for text in figure.axes[0].texts) == counts
-    assert f"{result['num_errors']:,} mistakes in 300 test images" in texts(figure)
+    assert f"{result.num_errors:,} mistakes in 300 test images" in texts(figure)
 
 
 def test_judgements_of_plain_tensors_and_many_or_missing_classes() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 46, (300,), generator=generator)  # class 46 has no images
     result = evaluate(torch.randn(300, 47, generator=generator), labels)
-    assert texts(figures.confusion(result)) == [f"{result['num_errors']} mistakes in 300 images"]
+    assert texts(figures.confusion(result)) == [f"{result.num_errors} mistakes in 300 images"]
     points = [line for line in figures.per_class(result).axes[0].get_lines() if line.get_marker() == "o"]
     assert len(points) == len(labels.unique())
-    assert texts(figures.calibration(result)) == [f"Calibration error {100 * result['calibration_error']:.2f} %"]
+    assert texts(figures.calibration(result)) == [f"Calibration error {100 * result.calibration_error:.2f} %"]
 
 
 def test_per_class_errors_and_calibration_are_the_runs(lenet: Run) -> None:
@@ -83,10 +83,10 @@ def test_per_class_errors_and_calibration_are_the_runs(lenet: Run) -> None:
     drawn = [
         float(line.get_xdata()[0]) for line in figures.per_class(lenet).axes[0].get_lines() if line.get_marker() == "o"
     ]
-    np.testing.assert_allclose(drawn, [100 * (1 - value) for value in result["per_class_accuracy"]], rtol=1e-5)
+    np.testing.assert_allclose(drawn, [100 * (1 - value) for value in result.per_class_accuracy], rtol=1e-5)
     axes = figures.calibration(lenet).axes[0]
     drawn = [float(line.get_ydata()[0]) for line in axes.get_lines() if line.get_marker() == "o"]
-    assert drawn == [bin["accuracy"] for bin in result["calibration"]]
+    assert drawn == [bin.accuracy for bin in result.calibration]
 
 
 def test_worst_and_doubtful_are_in_order() -> None:
@@ -97,7 +97,7 @@ def test_worst_and_doubtful_are_in_order() -> None:
 
 
 def test_worst_shows_the_surest_mistake_first(lenet: Run) -> None:
-    probabilities = lenet.predict(DIGITS.images)
+    probabilities = lenet.network().probabilities(DIGITS.images)
     index = int(worst_mistakes(probabilities, DIGITS.labels)[0])
     probability, predicted = probabilities[index].max(dim=0)
     figure = figures.worst(lenet, number=7)
@@ -159,12 +159,12 @@ def test_runs_without_an_epoch_are_left_out_or_refused(diverged: Run, lenet: Run
 
 
 def test_filters_are_the_first_layers_weights(lenet: Run, store: Path) -> None:
-    weights = lenet.model().get_parameter("conv1.weight").detach()[:, 0]
+    weights = lenet.network().model.get_parameter("conv1.weight").detach()[:, 0]
     drawn = [axes.get_images()[0].get_array() for axes in figures.filters(lenet).axes if axes.get_images()]
     np.testing.assert_allclose(np.stack(drawn), -weights)
     mlp = train("sigmoid_mlp", epochs=1, dataset="optdigits", threads=1, store=store)
     drawn = [axes.get_images()[0].get_array() for axes in figures.filters(mlp).axes if axes.get_images()]
-    np.testing.assert_allclose(drawn[7], -mlp.model().get_parameter("fc1.weight").detach()[7].reshape(28, 28))
+    np.testing.assert_allclose(drawn[7], -mlp.network().model.get_parameter("fc1.weight").detach()[7].reshape(28, 28))
     for draw in (figures.grad_cam, figures.feature_maps):
         with pytest.raises(ModelError, match="no convolutions"):
             draw(mlp, DIGITS.images[0])
@@ -172,9 +172,9 @@ def test_filters_are_the_first_layers_weights(lenet: Run, store: Path) -> None:
 
 def test_feature_maps_are_the_activations(lenet: Run) -> None:
     image = DIGITS.images[0]
-    about = lenet.about["data"]
-    normalised = (image[None].float() / 255 - about["mean"][0]) / about["std"][0]
-    layers = lenet.model()
+    about = lenet.about.data
+    normalised = (image[None].float() / 255 - about.mean[0]) / about.std[0]
+    layers = lenet.network().model
     assert isinstance(layers, nn.Sequential)
     with torch.no_grad():
         first = layers[:2](normalised)[0]
@@ -190,15 +190,15 @@ def test_feature_maps_are_the_activations(lenet: Run) -> None:
 def test_grad_cam_of_averaged_class_maps_is_the_class_map(course: Run) -> None:
     """Where the logits are the last maps' averages, the gradient picks out the class's own map."""
     image = DIGITS.images[3]
-    about = course.about["data"]
-    layers = course.model()
+    about = course.about.data
+    layers = course.network().model
     assert isinstance(layers, nn.Sequential)
     with torch.no_grad():
-        maps = layers[:-2]((image[None].float() / 255 - about["mean"][0]) / about["std"][0])
+        maps = layers[:-2]((image[None].float() / 255 - about.mean[0]) / about.std[0])
     expected = nn.functional.interpolate(maps.relu() / 25, (28, 28), mode="bilinear", align_corners=False)[0]
     torch.testing.assert_close(class_activations(course, image), expected)
     figure = figures.grad_cam(course, image)
-    likeliest = int(course.predict(image[None])[0].argmax())
+    likeliest = int(course.network().probabilities(image[None])[0].argmax())
     assert texts(figure)[1].startswith(f"{likeliest}: ")
     assert sum(bool(axes.get_images()) for axes in figure.axes) == 11
 

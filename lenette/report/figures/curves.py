@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from lenette.errors import RunError
 from lenette.plan import Plan
 from lenette.report.style import BLUE, GREY, INK, SERIES, new, styled
-from lenette.report.words import count
 from lenette.runs import Run
+from lenette.text import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,13 +45,13 @@ def error(run: Run) -> "Figure":
 def learning_rate(run: Run) -> "Figure":
     """Draw the learning rate of every step of the plan, and where the run ended if that was before the plan's end."""
     figure, axes = new(height=2.6)
-    data, recipe = run.about["data"], run.recipe
-    plan = Plan(recipe, run.seed, data["num_images"], (data["shape"][1], data["shape"][2]))
+    data, recipe = run.about.data, run.recipe
+    plan = Plan(recipe, run.seed, data.num_images, (data.shape[1], data.shape[2]))
     rates = plan.rates()
     epochs = [step / plan.steps_per_epoch for step in range(plan.num_steps)]
     axes.plot(epochs, rates, color=BLUE, solid_joinstyle="miter")
-    at = run.about.get("diverged_at")
-    last = at["step"] if at else run.metrics[-1]["step"] if run.metrics else 0
+    at, lines = run.about.diverged_at, run.metrics
+    last = at.step if at else lines[-1].step if lines else 0
     if last < plan.num_steps:
         axes.axvline(last / plan.steps_per_epoch, color=INK, linestyle=":", linewidth=1.2)
         axes.annotate(
@@ -128,7 +128,7 @@ def _error(axes: "Axes", run: Run) -> None:
 
 def _half_an_image(run: Run) -> float:
     """Return the error in per cent at which no error at all is drawn, since a logarithmic scale has no zero."""
-    return 50 / run.about["data"]["num_images"]
+    return 50 / run.about.data.num_images
 
 
 def _series(run: Run, quantity: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -145,13 +145,10 @@ def _series(run: Run, quantity: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _values(run: Run, name: str) -> list[tuple[float, float]]:
-    """Return (epoch, value) where there is a finite value; a run that was cut ends within an epoch."""
-    steps_per_epoch = run.about["num_steps"] / run.recipe.epochs
-    return [
-        (line["step"] / steps_per_epoch, value)
-        for line in run.metrics
-        if (value := line.get(name)) is not None and abs(value) < float("inf")
-    ]
+    """Return (epoch, value) where there is a value; a run that was cut ends within an epoch."""
+    steps_per_epoch = run.about.num_steps / run.recipe.epochs
+    values = [(line.step / steps_per_epoch, getattr(line, name, None)) for line in run.metrics]
+    return [(epoch, value) for epoch, value in values if value is not None]
 
 
 def _epoch_axis(axes: "Axes") -> None:

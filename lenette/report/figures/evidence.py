@@ -1,9 +1,10 @@
 """Figures of proofs and comparisons: every seed's result, the curves behind them, paired differences."""
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
-from lenette.evidence.schema import Proof
-from lenette.evidence.words import within_bounds
+from lenette.evidence.compare import Comparison
+from lenette.evidence.proof import Proof
 from lenette.report.style import BLUE, GREY, INK, VERMILLION, new, styled
 
 if TYPE_CHECKING:
@@ -12,24 +13,30 @@ if TYPE_CHECKING:
 
 @styled
 def seeds(proof: Proof) -> "Figure":
-    """Draw each seed's test accuracy after the last epoch, the mean's 95 % interval and the accuracy to prove."""
-    ended = [run for run in proof["runs"] if run["accuracy"] is not None]
-    summary, goal = proof["summary"], proof["rule"]["accuracy"]
+    """Draw each seed's test accuracy after the last epoch, the mean's 95 % interval and the accuracy to prove.
+
+    Where seeds collapsed it draws the median, and no interval.
+    """
+    ended = [run for run in proof.runs if run.accuracy is not None]
+    summary, goal = proof.summary, proof.rule.accuracy
     figure, axes = new(7.2, 1.3 + 0.22 * len(ended))
     axes.plot(
-        [100 * run["accuracy"] for run in ended],
+        [100 * (run.accuracy or 0) for run in ended],
         range(len(ended)),
         color=BLUE,
         marker="o",
         linestyle="none",
         label="seed",
     )
-    names = [str(run["seed"]) for run in ended]
-    if summary["low"] is not None:
-        low, high = within_bounds(summary["low"], summary["high"])
-        reach = [[100 * (summary["mean"] - low)], [100 * (high - summary["mean"])]]
+    names = [str(run.seed) for run in ended]
+    if summary.collapsed and summary.median is not None:
+        axes.plot(100 * summary.median, len(ended), color=INK, marker="D", linestyle="none", label="median")
+        names.append("median")
+    elif summary.mean is not None and summary.low is not None and summary.high is not None:
+        low, high = max(summary.low, 0), min(summary.high, 1)
+        reach = [[100 * (summary.mean - low)], [100 * (high - summary.mean)]]
         axes.errorbar(
-            100 * summary["mean"], len(ended), xerr=reach, color=INK, marker="D", capsize=3, label="mean, 95 % interval"
+            100 * summary.mean, len(ended), xerr=reach, color=INK, marker="D", capsize=3, label="mean, 95 % interval"
         )
         names.append("mean")
     if goal is not None:
@@ -52,11 +59,11 @@ def curves(proof: Proof) -> "Figure":
         ("train_accuracy_running", GREY, "--", "train, running over the epoch"),
         ("test_accuracy", BLUE, "-", "test"),
     ):
-        drawn = [run["curve"] for run in proof["runs"] if name in run["curve"]]
+        drawn = [run.curve for run in proof.runs if getattr(run.curve, name)]
         for place, curve in enumerate(drawn):
-            errors = [100 * (1 - value) or None for value in curve[name]]
+            errors = [100 * (1 - value) or None for value in getattr(curve, name)]
             axes.plot(
-                curve["epoch"], errors, color=color, linestyle=line, linewidth=0.9, label=label if not place else None
+                curve.epoch, errors, color=color, linestyle=line, linewidth=0.9, label=label if not place else None
             )
     axes.set(xlabel="epoch", ylabel="error (%)", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -69,16 +76,16 @@ def curves(proof: Proof) -> "Figure":
 
 
 @styled
-def differences(result: dict[str, Any]) -> "Figure":
+def differences(found: Comparison) -> "Figure":
     """Draw B - A for each pair, in percentage points, and the mean with its 95 % interval."""
-    pairs, mean = result["pairs"], result["difference"]
+    pairs, mean = found.pairs, found.difference
     figure, axes = new(7.2, 1.2 + 0.24 * len(pairs))
     axes.axvline(0, color=INK, linewidth=1)
-    axes.plot([100 * pair["difference"] for pair in pairs], range(len(pairs)), color=BLUE, marker="o", linestyle="none")
-    names = [str(pair["seed"]) for pair in pairs]
-    if mean["low"] is not None:
-        reach = [[100 * (mean["mean"] - mean["low"])], [100 * (mean["high"] - mean["mean"])]]
-        axes.errorbar(100 * mean["mean"], len(pairs), xerr=reach, color=VERMILLION, marker="D", capsize=3)
+    axes.plot([100 * pair.difference for pair in pairs], range(len(pairs)), color=BLUE, marker="o", linestyle="none")
+    names = [pair.seed for pair in pairs]
+    if math.isfinite(mean.low):
+        reach = [[100 * (mean.mean - mean.low)], [100 * (mean.high - mean.mean)]]
+        axes.errorbar(100 * mean.mean, len(pairs), xerr=reach, color=VERMILLION, marker="D", capsize=3)
         names.append("mean")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()

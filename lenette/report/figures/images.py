@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenette import augment, training
+from lenette import augment, jobs
 from lenette.data import Dataset
 from lenette.errors import RunError
 from lenette.plan import Plan
@@ -27,7 +27,7 @@ def worst(run: Run, dataset: Dataset | None = None, number: int = 20) -> "Figure
         dataset: the images; without it those that the run evaluates each epoch.
     """
     dataset = dataset or evaluated_images(run)
-    probabilities = run.predict(dataset.images)
+    probabilities = run.network().probabilities(dataset.images)
     captions, indices = [], worst_mistakes(probabilities, dataset.labels)[:number].tolist()
     for index in indices:
         probability, predicted = probabilities[index].max(dim=0)
@@ -39,7 +39,7 @@ def worst(run: Run, dataset: Dataset | None = None, number: int = 20) -> "Figure
 def doubtful(run: Run, dataset: Dataset | None = None, number: int = 20) -> "Figure":
     """Draw the images, right or wrong, whose two likeliest classes are nearest to each other; arguments as `worst`."""
     dataset = dataset or evaluated_images(run)
-    probabilities = run.predict(dataset.images)
+    probabilities = run.network().probabilities(dataset.images)
     captions, indices = [], most_doubtful(probabilities)[:number].tolist()
     for index in indices:
         (first, second), likeliest = probabilities[index].topk(2)
@@ -90,11 +90,11 @@ def evaluated_images(run: Run) -> Dataset:
         DataError: the data set is not where it was.
         RunError: the run evaluates none, or the images there are others.
     """
-    about = run.about["data"]
-    dataset = training.datasets(run.recipe, about["folder"])[1]
+    about = run.about.data
+    dataset = jobs.datasets(run.recipe, about.folder)[1]
     if dataset is None:
         raise RunError(f"run {run.id} evaluates no images but those it is trained on")
-    if dataset.digest != about["digest"][1]:
+    if dataset.digest != about.digest[1]:
         raise RunError(f"the {dataset.part} images of '{dataset.name}' are no longer those that run {run.id} saw")
     return dataset
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from lenette.errors import ModelError
+from lenette.inference import Network
 from lenette.report.figures.images import show
 from lenette.report.style import GREY, INK, VERMILLION, bare, new, styled
 from lenette.runs import Run
@@ -27,8 +28,11 @@ def filters(run: Run) -> "Figure":
     All share one scale; a layer with several input channels is drawn by its mean over them. Raises ModelError where the
     first layer with weights is neither a convolution nor a linear layer over the image.
     """
-    model, shape = run.model(), run.about["data"]["shape"]
-    name, layer = next(((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)), ("", None))
+    network = run.network()
+    shape = network.shape
+    name, layer = next(
+        ((n, m) for n, m in network.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)), ("", None)
+    )
     if layer is None or (isinstance(layer, nn.Linear) and layer.in_features != math.prod(shape)):
         raise ModelError(f"run {run.id}: its first layer '{name}' reads no image, so that it has no filters to draw")
     weights = layer.weight.detach()
@@ -63,8 +67,9 @@ def feature_maps(run: Run, image: torch.Tensor, layers: list[str] | None = None)
     Args:
         layers: names of layers with maps; without them each convolution's activation, or itself where it has none.
     """
-    passed = _outputs(run, image)
-    names = _blocks(run.model(), passed) if layers is None else layers
+    network = run.network()
+    passed = _outputs(network, image)
+    names = _blocks(network.model, passed) if layers is None else layers
     for name in names:
         if name not in passed or passed[name].ndim != 3:
             having = ", ".join(key for key, value in passed.items() if value.ndim == 3)
@@ -101,9 +106,9 @@ def grad_cam(run: Run, image: torch.Tensor, number: int = MOST_CLASSES) -> "Figu
     maximum. Raises ModelError for a network without convolutions.
     """
     maps = class_activations(run, image)
-    probabilities = run.predict(image[None])[0]
+    network = run.network()
+    probabilities = network.probabilities(image[None])[0]
     chosen = probabilities.argsort(descending=True, stable=True)[:number].tolist()
-    classes = run.about["data"]["classes"]
     columns = min(6, len(chosen) + 1)
     rows = math.ceil((len(chosen) + 1) / columns)
     figure, grid = new(1.2 * columns, 1.36 * rows, rows=rows, columns=columns, squeeze=False)
@@ -123,14 +128,14 @@ def grad_cam(run: Run, image: torch.Tensor, number: int = MOST_CLASSES) -> "Figu
         axes.imshow(torch.stack([red * ones, green * ones, blue * ones, 0.75 * strength], dim=-1).numpy())
         if strength.max() > 0:
             axes.contour(strength.numpy(), levels=[0.5], colors=INK, linewidths=1)
-        axes.set_title(f"{classes[label]}: {100 * probabilities[label]:.2f} %", loc="center", fontsize=9)
+        axes.set_title(f"{network.classes[label]}: {100 * probabilities[label]:.2f} %", loc="center", fontsize=9)
     return figure
 
 
 def class_activations(run: Run, image: torch.Tensor) -> torch.Tensor:
     """Return Grad-CAM's maps float32 [classes, H, W], not negative, of an image uint8 [C, H, W]; see `grad_cam`."""
-    model = run.model()
-    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    network = run.network()
+    convolutions = [module for module in network.model.modules() if isinstance(module, nn.Conv2d)]
     if not convolutions:
         raise ModelError(f"run {run.id}: its network has no convolutions, and Grad-CAM needs one")
     kept: list[torch.Tensor] = []
@@ -142,7 +147,7 @@ def class_activations(run: Run, image: torch.Tensor) -> torch.Tensor:
     with torch.enable_grad():
         for convolution in convolutions:
             convolution.register_forward_hook(keep)
-        logits = model(_normalised(run, image))[0]
+        logits = network.model(_normalised(network, image))[0]
         maps = kept[-1]
         result = []
         for logit in logits:
@@ -153,15 +158,13 @@ def class_activations(run: Run, image: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(torch.cat(result).detach(), size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def _normalised(run: Run, image: torch.Tensor) -> torch.Tensor:
-    data = run.about["data"]
-    mean, std = (torch.tensor(data[name])[:, None, None] for name in ("mean", "std"))
+def _normalised(network: Network, image: torch.Tensor) -> torch.Tensor:
+    mean, std = (torch.tensor(values)[:, None, None] for values in (network.mean, network.std))
     return ((image.float() / 255 - mean) / std)[None]
 
 
-def _outputs(run: Run, image: torch.Tensor) -> dict[str, torch.Tensor]:
+def _outputs(network: Network, image: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return each layer's output for the image, without the batch's dimension, in the order of the forward pass."""
-    model = run.model()
     outputs: dict[str, torch.Tensor] = {}
 
     def keeper(name: str) -> Any:
@@ -171,11 +174,11 @@ def _outputs(run: Run, image: torch.Tensor) -> dict[str, torch.Tensor]:
 
         return keep
 
-    for name, module in model.named_modules():
+    for name, module in network.model.named_modules():
         if next(module.children(), None) is None:
             module.register_forward_hook(keeper(name))
     with torch.no_grad():
-        model(_normalised(run, image))
+        network.model(_normalised(network, image))
     return outputs
 
 
