@@ -40,6 +40,10 @@ class DiskFull(LenetteError):
     """A disk, or a quota, has no room left for a file."""
 
 
+class NoRoom(LenetteError):
+    """The machine grants no more memory, or no more threads."""
+
+
 class UnsupportedByEngine(LenetteError):
     """The chosen engine doesn't know a layer or a field; the message names it."""
 

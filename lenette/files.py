@@ -4,12 +4,15 @@ import errno
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lenette.errors import DiskFull
+
+WINDOWS_TRIES, WINDOWS_PAUSE = 50, 0.02  # of replacing a file that is being read, seconds
 
 
 @contextmanager
@@ -26,10 +29,11 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:  # Windows syncs no handle that is for reading alone
             os.fsync(written.fileno())
         temporary.chmod(0o644)
-        temporary.replace(path)
+        _move(temporary, path)
+        _sync_folder(path.parent)
     except Exception as error:
         if is_disk_full(error):
             raise DiskFull(
@@ -41,19 +45,44 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _move(source: Path, target: Path) -> None:
+    """Put the file in the place of another, for which Windows must wait while anybody reads that one."""
+    for _ in range(WINDOWS_TRIES if os.name == "nt" else 0):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            time.sleep(WINDOWS_PAUSE)
+    os.replace(source, target)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename in the folder outlive a power cut, where the system can say so."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that syncs no folders
+            raise
+    finally:
+        os.close(handle)
+
+
 def is_disk_full(error: Exception) -> bool:
     """Say whether the error tells of a disk, or a quota, without room."""
-    numbers = (errno.ENOSPC, errno.EDQUOT)
     if isinstance(error, OSError):
-        return error.errno in numbers
-    # safetensors writes from Rust and keeps the number in its text alone
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # safetensors writes from Rust and keeps the system's own number in its text alone
+    numbers = (39, 112) if os.name == "nt" else (errno.ENOSPC, errno.EDQUOT)
     return any(f"os error {number})" in str(error) for number in numbers)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write the text at once or not at all."""
+    """Write the text at once or not at all; the bytes are the same on every system."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lenette.arithmetic import exact
 from lenette.errors import DataError
 
 EVALUATION_BATCH = 500  # what a laptop's caches like; the result doesn't hang on it
@@ -58,7 +59,7 @@ def logits(
     training = model.training
     model.eval()
     shift, width = (torch.tensor(values, dtype=torch.float32, device=device)[:, None, None] for values in (mean, std))
-    with torch.inference_mode():
+    with exact(), torch.inference_mode():
         parts = [
             model((part.to(device).float() / 255 - shift) / width).float().cpu()
             for part in images.split(EVALUATION_BATCH)

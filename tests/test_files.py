@@ -71,6 +71,76 @@ def test_the_new_file_is_seen_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "new"
 
 
+@pytest.fixture
+def synced(monkeypatch):
+    """What was synced since: its name, and whether the handle was for writing."""
+    fcntl = pytest.importorskip("fcntl")
+    told, fsync = [], os.fsync
+
+    def note(handle):
+        mode = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE
+        told.append((os.readlink(f"/proc/self/fd/{handle}"), mode in (os.O_WRONLY, os.O_RDWR)))
+        fsync(handle)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("there is no /proc to tell which file a handle is of")
+    monkeypatch.setattr(os, "fsync", note)
+    return told
+
+
+def test_the_file_is_synced_by_a_handle_for_writing_and_then_its_folder(synced, tmp_path):
+    with files.replacing(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    assert synced == [(str(temporary), True), (str(tmp_path), False)]
+
+
+def test_a_file_system_that_syncs_no_folders_will_do(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def refuse(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    files.write_text(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def as_windows(monkeypatch, reads):
+    """Let the files be replaced as Windows does it while others read them that many times."""
+    replace, left = os.replace, [reads]
+
+    def busy(source, target):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        replace(source, target)
+
+    windows = type("Windows", (), {**vars(os), "name": "nt", "replace": staticmethod(busy)})
+    monkeypatch.setattr(files, "os", windows)
+    monkeypatch.setattr(files, "WINDOWS_PAUSE", 0.001)
+
+
+def test_windows_waits_while_somebody_reads_the_old_file(tmp_path, monkeypatch):
+    as_windows(monkeypatch, reads=3)
+    files.write_text(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_windows_gives_up_in_the_end(tmp_path, monkeypatch):
+    as_windows(monkeypatch, reads=10**6)
+    with pytest.raises(PermissionError):
+        files.write_text(tmp_path / "file", "new")
+    assert names(tmp_path) == []
+
+
+def test_windows_own_number_of_a_full_disk(monkeypatch):
+    as_windows(monkeypatch, reads=0)
+    assert files.is_disk_full(ValueError("I/O error: There is not enough space on the disk. (os error 112)"))
+    assert not files.is_disk_full(ValueError("I/O error: Access is denied. (os error 5)"))
+
+
 def test_others_may_read_what_was_written(tmp_path):
     files.write_text(tmp_path / "file", "")
     assert os.stat(tmp_path / "file").st_mode & 0o777 == 0o644

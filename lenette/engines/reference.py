@@ -8,10 +8,16 @@ from torch import nn
 from torch.nn import functional
 
 from lenette import augment
+from lenette.arithmetic import exact
 from lenette.data import Dataset
+from lenette.errors import UnsupportedByEngine
+from lenette.identity import Build
 from lenette.inference import logits
 from lenette.plan import Plan
 from lenette.recipes import Recipe
+
+# Raised by hand when the loop gives other bits for the same build; tests/engines/test_bits.py tells when.
+VERSION = 1
 
 State = dict[str, torch.Tensor]
 
@@ -45,11 +51,18 @@ class Engine:
         plan: what chance and schedules decide.
         dataset: the training images.
         device: "cpu" or "cuda".
-        threads: CPU threads of torch.
+        threads: CPU threads of torch, while it works.
+
+    Raises:
+        UnsupportedByEngine: a parameter is not float32, or the device knows no bfloat16; `advance` and `logits` raise
+            it for an operation that has no algorithm which gives the same bits twice.
     """
 
     def __init__(self, model: nn.Module, plan: Plan, dataset: Dataset, device: str = "cpu", threads: int = 1) -> None:
-        torch.set_num_threads(threads)
+        self.require(model, plan.recipe, dataset)
+        if device == "cuda" and plan.recipe.precision == "bfloat16" and not torch.cuda.is_bf16_supported():
+            name = torch.cuda.get_device_name(device)
+            raise UnsupportedByEngine(f"the device {name} knows no bfloat16: use precision = 'float32'")
         self.threads = threads
         self.plan = plan
         self.step = 0
@@ -79,7 +92,7 @@ class Engine:
         bfloat16 = self.plan.recipe.precision == "bfloat16"
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
         self.model.train()
-        with torch.random.fork_rng(cuda):
+        with exact(self.threads), torch.random.fork_rng(cuda):
             while self.step < stop:
                 if self.draws_itself:
                     torch.manual_seed(self.plan.step_seed(self.step))
@@ -121,7 +134,8 @@ class Engine:
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 [N, classes] for images uint8 [N, C, H, W], evaluated with the averaged weights if any."""
         model = self.model if self.averaged is None else self.averaged
-        return logits(model, images, self.mean, self.std, self.device)
+        with exact(self.threads):
+            return logits(model, images, self.mean, self.std, self.device)
 
     def weights(self) -> State:
         """Return the weights and buffers to keep, the averaged ones if any, under the model's own keys."""
@@ -158,20 +172,36 @@ class Engine:
         self.step = step
 
     @staticmethod
-    def require(model, recipe, dataset):
-        """Nothing."""
+    def require(model: nn.Module, recipe: Recipe, dataset: Dataset) -> None:
+        """Raise UnsupportedByEngine for a parameter that is not float32."""
+        for name, parameter in model.named_parameters():
+            if parameter.dtype != torch.float32:
+                kind = str(parameter.dtype).removeprefix("torch.")
+                raise UnsupportedByEngine(
+                    f"parameter '{name}' is {kind}: the reference engine trains float32: end the network with .float()"
+                )
 
     @staticmethod
-    def build(device, threads):
-        """What decides the bits."""
-        return {
+    def build(device: str, threads: int) -> Build:
+        """Return what decides its bits besides the question."""
+        build: Build = {
             "engine": "reference",
+            "loop": VERSION,
             "torch": str(torch.__version__),
-            "device": torch.cuda.get_device_name(device) if device == "cuda" else "cpu",
+            "device": device,
             "processor": platform.machine(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": threads,
         }
+        if device == "cuda":
+            major, minor = torch.cuda.get_device_capability()
+            build |= {
+                "device": torch.cuda.get_device_name(),
+                "cuda_capability": f"{major}.{minor}",
+                "cuda": str(torch.version.cuda),
+                "cudnn": str(torch.backends.cudnn.version()),
+            }
+        return build
 
     def _average(self) -> None:
         if self.averaged is None or self.decays is None:

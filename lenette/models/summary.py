@@ -1,4 +1,4 @@
-"""What a network is made of, layer by layer: found by one forward pass, so that it works for any module."""
+"""What a network is made of, row by row: its graph's nodes; where it has no graph, its layers in one forward pass."""
 
 import copy
 import math
@@ -8,11 +8,16 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from lenette.errors import ModelError
 from lenette.models.advice import advice
-from lenette.models.tracing import Field, Tracer
+from lenette.models.fields import fields, side
+from lenette.models.graph import Graph, Node, NotAGraph, graph
 
+BYTES = 4  # of a float32
 BATCH = 2  # images in the pass: two, so that a layer which mixes up images and features shows
 VIEWS = (nn.Flatten, nn.Unflatten, nn.Identity)  # give back their input's memory
 
@@ -28,52 +33,111 @@ def num_bytes(state: Mapping[str, torch.Tensor]) -> int:
 
 
 def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
-    """Run the network once on black images of `input_shape` [C, H, W] and return its layers, of plain Python values.
+    """Return what the network does to images of `input_shape` [C, H, W], operation by operation, of plain values.
 
     The result holds `input_shape`, `output_shape` (None if it broke), `rows`, `totals`, `unused` (names of layers that
-    don't reach the output) and `error` (None, or `layer`, `message` and `advice`; the rows then end before that layer).
+    don't reach the output), `error` (None, or `layer`, `message` and `advice`; the rows then end before that layer),
+    and `why_no_graph`: "" where the rows are the nodes of its graph, else why it has none; they are then its layers.
 
     Shapes are those of one image. `parameters` of a layer used twice are counted once; `trainable` is None where there
-    are none. `multiply_accumulates` are those of convolutions and matrix products, of one image. `receptive_field` is
-    the side in input pixels that one output value depends on, `jump` the distance between neighbours' (lists [height,
-    width] where these differ, None where unknown or no map); a field may reach beyond the image, into the padding.
+    are none. `multiply_accumulates` are those of convolutions and matrix products, of one image, None where they could
+    not be counted. `receptive_field` is the side in input pixels that one output value depends on, `jump` the distance
+    between neighbours' (lists [height, width] where these differ, None where unknown or no map); a field may reach
+    beyond the image, into the padding.
 
-    Bytes: `input_bytes` one image; `parameter_bytes` all parameters; `forward_backward_bytes` twice the outputs of the
-    layers for one image, once for the values and once for their gradients, without outputs that are their input's own
-    memory (flatten, in-place layers); `total_bytes` their sum.
+    Bytes: `input_bytes` one image; `parameter_bytes` all parameters; `forward_backward_bytes` twice the outputs of
+    the layers for one image, once for the values and once for their gradients, without those of functions and those
+    that are their input's own memory (flatten, in-place layers); `total_bytes` their sum.
     """
     walk = _Walk(model)
     first = next(_known(model.parameters()), None)
     device, dtype = (first.device, first.dtype) if first is not None else (None, None)
     images = torch.zeros(BATCH, *input_shape, device=device, dtype=dtype)
-    error, output = None, None
-    with _undisturbed(model), walk.hooked(), torch.random.fork_rng(devices=[]), torch.enable_grad():
-        try:
-            with walk.tracer:
-                walk.tracer.start(images)
-                output = model(images)
-        except Exception as exception:
-            error = walk.error(exception)
-    tensor = _tensor(output)
-    if error is None:
-        error = walk.mixed_up(tensor)
+    tensor, error = walk.forward(images)
+    try:
+        rows, why = _graph_rows(model, graph(model, input_shape)), ""
+    except NotAGraph as reason:
+        rows, why = walk.rows, "" if error else str(reason)
+        if not error:
+            _count_products(model, images, rows)
     totals = {
         "parameters": sum(parameter.numel() for parameter in _known(model.parameters())),
         "trainable_parameters": count_parameters(model),
-        "multiply_accumulates": sum(row["multiply_accumulates"] for row in walk.rows),
+        "multiply_accumulates": sum(row["multiply_accumulates"] or 0 for row in rows),
         "input_bytes": images[0].numel() * images.element_size(),
         "parameter_bytes": sum(p.numel() * p.element_size() for p in _known(model.parameters())),
-        "forward_backward_bytes": 2 * sum(row["output_bytes"] for row in walk.rows),
+        "forward_backward_bytes": 2 * sum(row["output_bytes"] for row in rows),
     }
     totals["total_bytes"] = totals["input_bytes"] + totals["parameter_bytes"] + totals["forward_backward_bytes"]
     return {
         "input_shape": list(input_shape),
         "output_shape": None if error or tensor is None else list(tensor.shape[1:]),
-        "rows": walk.rows,
+        "rows": rows,
         "totals": totals,
         "unused": [] if error else walk.unused(tensor),
         "error": error,
+        "why_no_graph": why,
     }
+
+
+def _graph_rows(model: nn.Module, found: Graph) -> list[dict[str, Any]]:
+    """Return a row for each node but the images."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    counted: set[str] = set()
+    rows = []
+    for node, field in zip(found.nodes, fields(found), strict=True):
+        own = {name: parameters[name] for name in node.tensors.values() if name in parameters}
+        if node.kind != "input":
+            rows.append(
+                {
+                    "name": node.name,
+                    "type": node.layer or node.kind,
+                    "output_shape": list(node.shape),
+                    "parameters": sum(value.numel() for name, value in own.items() if name not in counted),
+                    "shared": not counted.isdisjoint(own),
+                    "trainable": any(value.requires_grad for value in own.values()) if own else None,
+                    "multiply_accumulates": _products(node, parameters),
+                    "receptive_field": side(field.size) if field else None,
+                    "jump": side(field.jump) if field and len(node.shape) == 3 else None,
+                    "output_bytes": math.prod(node.shape) * BYTES if node.fresh and node.layer else 0,
+                }
+            )
+        counted.update(own)
+    return rows
+
+
+def _products(node: Node, parameters: Mapping[str, nn.Parameter]) -> int:
+    """Return the multiply-accumulates of a node for one image."""
+    if node.kind not in ("convolution", "linear"):
+        return 0
+    weight = parameters[node.tensors["weight"]]
+    return math.prod(node.shape) * weight[0].numel()
+
+
+def _count_products(model: nn.Module, images: torch.Tensor, rows: list[dict[str, Any]]) -> None:
+    """Fill in the multiply-accumulates of layers, as torch counts them; those it doesn't know stay None."""
+    root = type(model).__name__
+    counter = FlopCounterMode(display=False)
+    # Attention's fused kernels aren't counted: they serve evaluation, or can be switched off.
+    try:
+        with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), counter:
+            copy.deepcopy(model).train()(images)
+    except Exception:  # it breaks in training mode alone: `require_fit` says so
+        return
+    counts = {name: sum(found.values()) // (2 * BATCH) for name, found in counter.get_flop_counts().items()}
+    weighty = {name or root for name, module in model.named_modules() if _has_matrix(module)}
+    seen: set[str] = set()
+    for row in rows:
+        name = row["name"]
+        path = root if name == root else f"{root}.{name}"
+        inner = sum(count for other, count in counts.items() if other.rpartition(".")[0] == path)
+        products = 0 if name in seen else counts.get(path, 0) - inner
+        row["multiply_accumulates"] = None if name in weighty and not products else products
+        seen.add(name)
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    return any(parameter.ndim > 1 for parameter in _known(module.parameters(recurse=False)))
 
 
 def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) -> None:
@@ -107,7 +171,7 @@ def format_summary(table: dict[str, Any]) -> str:
             _times(row["output_shape"]),
             f"{row['parameters']:,}" + (" (shared)" if row["shared"] else ""),
             {True: "yes", False: "no", None: "-"}[row["trainable"]],
-            f"{row['multiply_accumulates']:,}",
+            "uncounted" if row["multiply_accumulates"] is None else f"{row['multiply_accumulates']:,}",
             _times(row["receptive_field"]),
             _times(row["jump"]),
         )
@@ -132,12 +196,14 @@ def format_summary(table: dict[str, Any]) -> str:
         rule,
         f"input {_times(table['input_shape'])}",
         f"parameters {totals['parameters']:,}: {totals['trainable_parameters']:,} trainable, {frozen:,} not",
-        f"multiply-accumulates of one image {totals['multiply_accumulates']:,}",
+        f"multiply-accumulates of one image {totals['multiply_accumulates']:,}" + _uncounted(table["rows"]),
         f"memory of one image: input {_bytes(totals['input_bytes'])} + parameters "
         f"{_bytes(totals['parameter_bytes'])} + forward and backward pass "
         f"{_bytes(totals['forward_backward_bytes'])} = {_bytes(totals['total_bytes'])} "
         "(the pass: every layer's output and its gradient)",
     ]
+    if table["why_no_graph"]:
+        text.append(f"receptive fields and functions between layers are not known: {table['why_no_graph']}")
     if table["unused"]:
         text.append(f"never used by forward, parameters counted all the same: {', '.join(table['unused'])}")
     if table["error"]:
@@ -148,18 +214,63 @@ def format_summary(table: dict[str, Any]) -> str:
     return "\n".join(text)
 
 
+def _uncounted(rows: Sequence[dict[str, Any]]) -> str:
+    names = [row["name"] for row in rows if row["multiply_accumulates"] is None]
+    return f", without those of {', '.join(names)}, which can't be counted" if names else ""
+
+
+class _Latest(TorchDispatchMode):
+    """Note the shape of what the last operation gave."""
+
+    def __init__(self, walk: "_Walk") -> None:
+        super().__init__()
+        self.walk = walk
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if (tensor := _tensor(result)) is not None:
+            self.walk.latest = tensor.shape
+        return result
+
+
 class _Walk:
     """One forward pass under hooks: the rows so far and the modules that are being entered."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.rows: list[dict[str, Any]] = []
-        self.tracer = Tracer()
+        self.latest: torch.Size = torch.Size()
         self.names = {module: name or type(module).__name__ for name, module in model.named_modules()}
         self.inside: list[tuple[nn.Module, tuple[Any, ...]]] = []
         self.called: set[nn.Module] = set()
         self.counted: set[int] = set()
         self.batches: list[int | None] = []
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor | None, dict[str, Any] | None]:
+        """Return what the network gives for the images, and what is wrong with it, if anything."""
+        output = None
+        self.latest = images.shape
+        with _undisturbed(self.model), self.hooked(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+            try:
+                with _Latest(self):
+                    output = self.model(images)
+            except Exception as exception:
+                return None, self.error(exception)
+        self.adopt()
+        tensor = _tensor(output)
+        return tensor, self.mixed_up(tensor)
+
+    def adopt(self) -> None:
+        """Count parameters that a layer uses of children it doesn't call (attention's last projection) as its own."""
+        rows = {row["name"]: row for row in reversed(self.rows)}
+        for module, name in self.names.items():
+            path = name.rpartition(".")[0]
+            while module not in self.called and path and path not in rows:
+                path = path.rpartition(".")[0]
+            fresh = [value for value in _known(module.parameters(recurse=False)) if id(value) not in self.counted]
+            if module not in self.called and path in rows and rows[path]["parameters"]:
+                self.counted.update(map(id, fresh))
+                rows[path]["parameters"] += sum(value.numel() for value in fresh)
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
@@ -175,22 +286,19 @@ class _Walk:
 
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self.inside.append((module, inputs))
-        self.tracer.open()
 
     def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self.inside.pop()
         again = module in self.called
         self.called.add(module)
-        products = self.tracer.close()
         own = list(_known(module.parameters(recurse=False)))
-        if next(module.children(), None) is not None and not own and not products:
+        if next(module.children(), None) is not None and not own:
             return  # a mere container
         tensor = _tensor(output)
         # A layer that changes its output in place hands on its input's memory.
         view = isinstance(module, VIEWS) or getattr(module, "inplace", False)
         fresh = [parameter for parameter in own if id(parameter) not in self.counted]
         self.counted.update(id(parameter) for parameter in own)
-        field = self.tracer.field(tensor)
         self.batches.append(None if tensor is None else _batch(tensor))
         self.rows.append(
             {
@@ -200,9 +308,9 @@ class _Walk:
                 "parameters": sum(parameter.numel() for parameter in fresh),
                 "shared": again or len(fresh) < len(own),
                 "trainable": any(parameter.requires_grad for parameter in own) if own else None,
-                "multiply_accumulates": products // BATCH,
-                "receptive_field": _side(field, "size"),
-                "jump": _side(field, "jump") if tensor is not None and tensor.ndim == 4 else None,
+                "multiply_accumulates": None,
+                "receptive_field": None,
+                "jump": None,
                 "output_bytes": 0 if view or tensor is None else tensor.numel() * tensor.element_size() // BATCH,
             }
         )
@@ -216,7 +324,7 @@ class _Walk:
             expected, hint = advice(module, tensor) if tensor is not None else ("", "")
             return {"layer": name, "message": expected or f"{type(module).__name__}: {message}", "advice": hint}
         after = f"after {self.rows[-1]['name']}" if self.rows else "before its first layer"
-        shape = self.tracer.latest[1:]
+        shape = self.latest[1:]
         hint = f"at that point an image is {_times(shape)} = {math.prod(shape)} values"
         return {"layer": name, "message": f"{type(exception).__name__} in forward, {after}: {message}", "advice": hint}
 
@@ -277,13 +385,6 @@ def _tensor(value: Any) -> torch.Tensor | None:
 
 def _batch(tensor: torch.Tensor) -> int:
     return tensor.shape[0] if tensor.ndim else 1
-
-
-def _side(field: Field | None, which: str) -> int | list[int] | None:
-    if field is None:
-        return None
-    height, width = getattr(field, which)
-    return height if height == width else [height, width]
 
 
 def _times(shape: Sequence[int] | int | None) -> str:

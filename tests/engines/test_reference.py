@@ -1,6 +1,8 @@
 """The reference engine against a plain loop written by hand, and against itself stopped and continued."""
 
 import copy
+import json
+import platform
 
 import pytest
 import torch
@@ -8,10 +10,12 @@ from torch import nn
 from torch.nn import functional
 
 from lenette import augment, data
-from lenette.engines.reference import Engine, PlannedDropout
+from lenette.engines.reference import VERSION, Engine, PlannedDropout
+from lenette.errors import UnsupportedByEngine
 from lenette.models import build
 from lenette.plan import Plan
 from lenette.recipes import Recipe
+from tests.test_arithmetic import EXACT, settings
 
 BATCH = 48
 OPTIMIZERS = {
@@ -30,11 +34,11 @@ def digits():
     return data.load("optdigits").subset(torch.arange(120), "train")
 
 
-def make(digits, model="lenet5", seed=0, **fields):
+def make(digits, model="lenet5", seed=0, threads=1, **fields):
     """Return an engine for a shipped network's name or for a function that makes one."""
     recipe = Recipe(**{"model": "lenet5", "epochs": 2, "batch_size": BATCH, "schedule": "cosine", **fields})
     plan = Plan(recipe, seed, len(digits))
-    return Engine(plan.initial(model if callable(model) else lambda: build(model)), plan, digits)
+    return Engine(plan.initial(model if callable(model) else lambda: build(model)), plan, digits, threads=threads)
 
 
 def plain_optimizer(parameters, recipe):
@@ -367,8 +371,76 @@ def test_logits_are_evaluations(digits):
     assert same(engine.state(), before)
 
 
-def test_the_build_names_what_decides_the_bits(digits):
-    build = make(digits).build
-    assert build["engine"] == "reference"
-    assert build["torch"] == torch.__version__
-    assert build["device"] == "cpu"
+def test_the_build_names_what_decides_the_bits():
+    build = Engine.build("cpu", 3)
+    assert build == {
+        "engine": "reference",
+        "loop": VERSION,
+        "torch": torch.__version__,
+        "device": "cpu",
+        "processor": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": 3,
+    }
+
+
+def test_the_build_on_cuda_names_its_libraries_and_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "H100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91200)
+    build = Engine.build("cuda", 1)
+    assert build.items() >= {"device": "H100", "cuda_capability": "9.0", "cuda": "13.0", "cudnn": "91200"}.items()
+    json.dumps(build)
+
+
+def test_refuses_what_is_not_float32_by_name(digits):
+    with pytest.raises(UnsupportedByEngine, match=r"parameter '1\.weight' is float64: .*\.float\(\)"):
+        make(digits, lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10).double()))
+
+
+def test_refuses_bfloat16_where_the_device_knows_none(digits, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "GTX 1080")
+    plan = Plan(Recipe(model="lenet5", epochs=1, precision="bfloat16"), 0, len(digits))
+    with pytest.raises(UnsupportedByEngine, match="GTX 1080 knows no bfloat16: use precision = 'float32'"):
+        Engine(build("lenet5"), plan, digits, device="cuda")
+
+
+class Telling(nn.Sequential):
+    """Writes down torch's settings at each use."""
+
+    def forward(self, x):
+        self.told = settings()
+        return super().forward(x)
+
+
+def test_works_under_exact_settings_and_leaves_the_process_as_it_was(digits):
+    engine = make(digits, lambda: Telling(nn.Flatten(), nn.Linear(784, 10)), threads=2)
+    before = settings()
+    for work in (lambda: engine.advance(1), lambda: engine.logits(digits.images)):
+        engine.model.told = None
+        work()
+        assert engine.model.told == {**EXACT, "threads": 2}
+        assert settings() == before
+
+
+class Scattered(nn.Module):
+    """Its backward pass adds to the same places from several threads at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(784, 64)
+        self.register_buffer("places", torch.arange(3000) * 7919 % 64, persistent=False)
+
+    def forward(self, x):
+        x = self.linear(x.flatten(1))
+        rows = torch.zeros(len(x), 1, dtype=torch.int64)
+        return x[rows, self.places.expand(len(x), -1)].unflatten(1, (10, 300)).sum(2) + x[:, :10]
+
+
+def test_is_the_same_twice_on_several_threads_where_torch_alone_is_not(digits):
+    runs = [make(digits, Scattered, threads=4, lr=1e-4) for _ in range(4)]
+    losses = [engine.advance(6)[0].tolist() for engine in runs]
+    assert losses == [losses[0]] * 4
+    assert all(same(engine.state(), runs[0].state()) for engine in runs)

@@ -177,6 +177,46 @@ def test_parameters_of_a_module_with_children():
     ]
 
 
+class Attention(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.embed, self.layer, self.head = nn.Linear(28, 32), layer, nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.embed(x.squeeze(1))
+        x = self.layer(x, x, x, need_weights=False)[0] if type(self.layer) is nn.MultiheadAttention else self.layer(x)
+        return self.head((x[0] if isinstance(x, tuple) else x).mean(1))
+
+
+ATTENTION = 4 * 28 * 32 * 32 + 2 * 28 * 28 * 32  # four projections, and two products of positions
+
+
+@pytest.mark.parametrize(
+    ("layer", "products"),
+    [
+        (nn.MultiheadAttention(32, 4, batch_first=True), 4 * 28 * 32 * 32 + 2 * 28 * 28 * 32),
+        (
+            nn.TransformerEncoderLayer(32, 4, 64, batch_first=True),
+            4 * 28 * 32 * 32 + 2 * 28 * 28 * 32 + 2 * 28 * 32 * 64,
+        ),
+        (nn.LSTM(32, 32, batch_first=True), None),
+    ],
+)
+def test_what_has_no_graph_is_counted_or_said_to_be_uncounted(layer, products):
+    table = summary(Attention(layer), MNIST)
+    rows = {row["name"]: row for row in table["rows"]}
+    inner = [row["multiply_accumulates"] for name, row in rows.items() if name.startswith("layer")]
+    assert "is of no kind that is known here" in table["why_no_graph"]
+    assert rows["embed"]["multiply_accumulates"] == 28 * 28 * 32
+    if products is None:
+        assert inner == [None]
+        assert "uncounted" in format_summary(table)
+        assert "without those of layer, which can't be counted" in format_summary(table)
+    else:
+        assert sum(inner) == products
+    assert sum(row["parameters"] for row in table["rows"]) == table["totals"]["parameters"]
+
+
 def test_unused_layers():
     class Careless(nn.Module):
         def __init__(self):

@@ -1,6 +1,5 @@
 """The native engine: C++ kernels for small channel counts on a CPU; see README.md in this folder."""
 
-from lenette.engines.native.engine import Engine
-from lenette.engines.native.stages import supports
+from lenette.engines.native.engine import ARITHMETIC_VERSION, Engine
 
-__all__ = ["Engine", "supports"]
+__all__ = ["ARITHMETIC_VERSION", "Engine"]

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,6 +30,10 @@ FLAGS = (
     "-pthread",
 )
 HEADERS = Path(__file__).parent
+CPUINFO = Path("/proc/cpuinfo")
+# What that file calls a processor's model (x86, then ARM), and its instructions for vectors and floating point.
+MODEL = ("vendor_id", "cpu family", "model", "model name", "CPU implementer", "CPU part")
+VECTORS = {"flags": "s?sse|pni|avx|fma|f16c|xop|amx|bmi", "Features": "fp|asimd|sve|sme|fcma|frint|bf16|i8mm"}
 
 
 def find() -> list[str]:
@@ -51,7 +56,12 @@ def find() -> list[str]:
 
 
 @cache
-def _version(command: tuple[str, ...]) -> str:
+def version(command: tuple[str, ...]) -> str:
+    """Return the first line of what the compiler says of its version.
+
+    Raises:
+        UnsupportedByEngine: it says nothing.
+    """
     done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
     if done.returncode or not done.stdout:
         raise UnsupportedByEngine(f"'{shlex.join(command)} --version' fails, so it is no C++ compiler: set CXX to one")
@@ -60,31 +70,44 @@ def _version(command: tuple[str, ...]) -> str:
 
 @cache
 def processor() -> str:
-    """Return what names this processor and what it can do, since the code is compiled for it."""
+    """Return what of this processor decides the bits of code compiled for it: its model and vector instructions.
+
+    The instruction sets decide how many images a vector holds and whether a multiply-add is fused. The compiler takes
+    its tuning from the model, and that may decide which of two products it fuses. All else that /proc/cpuinfo says
+    (mitigations, virtualisation, clocks, ciphers) changes no sum, and comes and goes with the kernel. Where there is no
+    such file, the answer is what Python's `platform` knows.
+    """
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPUINFO.read_text(errors="replace").splitlines()
     except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    wanted = ("model name", "flags", "CPU implementer", "CPU part", "Features")
-    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(wanted)))
+        lines = []
+    found: dict[str, None] = {}
+    for line in lines:
+        name, _, value = (part.strip() for part in line.partition(":"))
+        if name in MODEL:
+            found[value] = None
+        elif name in VECTORS:
+            found |= dict.fromkeys(sorted(word for word in value.split() if re.match(VECTORS[name], word)))
+    return " ".join(found) or f"{platform.machine()} {platform.processor()}"
 
 
-def build_of(scalar: str) -> dict[str, str]:
-    """Return what decides the bits of a compiled network, together with its source and the number of threads."""
+def machine() -> str:
+    """Return the flag that has the code compiled for this processor."""
+    return "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
+
+
+def build_of(scalar: str = "float") -> dict[str, str]:
+    """Return what turns the C++ into instructions, and so decides how its sums are rounded."""
     command = find()
-    machine = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
-    headers = b"".join(path.read_bytes() for path in sorted(HEADERS.glob("*.hpp")))
     return {
-        "engine": "native",
-        "compiler": f"{shlex.join(command)}: {_version(tuple(command))}",
-        "flags": shlex.join([*FLAGS, machine, f"-DLENETTE_SCALAR={scalar}"]),
-        "headers": hashlib.sha256(headers).hexdigest(),
-        "processor": hashlib.sha256(processor().encode()).hexdigest(),
+        "compiler": f"{shlex.join(command)}: {version(tuple(command))}",
+        "flags": shlex.join([*FLAGS, machine(), f"-DLENETTE_SCALAR={scalar}"]),
+        "processor": processor(),
     }
 
 
 def compile_library(source: str, scalar: str = "float") -> ctypes.CDLL:
-    """Return the compiled library of that C++ source.
+    """Return the compiled library of that C++ source; the cache goes by all that is compiled and by the build.
 
     Several processes may ask for it at the same time: each writes a file of its own, and the last one stays.
 
@@ -92,7 +115,8 @@ def compile_library(source: str, scalar: str = "float") -> ctypes.CDLL:
         UnsupportedByEngine: there is no compiler or cache, or the compiler fails; the message holds its words.
     """
     build = build_of(scalar)
-    digest = hashlib.sha256("\0".join([source, *build.values()]).encode()).hexdigest()
+    headers = (path.read_text(encoding="utf-8") for path in sorted(HEADERS.glob("*.hpp")))
+    digest = hashlib.sha256("\0".join([source, *headers, *build.values()]).encode()).hexdigest()
     folder = user_cache_path("lenette") / "native"
     library = folder / f"{digest[:32]}.so"
     if not library.exists():

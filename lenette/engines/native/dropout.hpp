@@ -66,15 +66,16 @@ public:
     // layer: the number of this dropout layer; dropped: of 65,536 values of a lane, how many mean "drop".
     Dropout(int layer = 0, int dropped = 0) : layer(layer), dropped(dropped) {}
 
-    void allocate(int blocks, size_t size_of_block) {
-        size = size_of_block;
+    void allocate(int blocks, size_t size_of_image, ScratchSize& scratch) {
+        size = size_of_image;
         room = (size + 15) / 16 * 16;
         kept.assign(blocks * room, Bits(~0));
+        scratch.drops = std::max(scratch.drops, num_drops(kLanes * size / 16 + 2));
         factor = dropped < 65536 ? float(65536.0 / (65536 - dropped)) : 0.0f;  // float32 as in the plan
     }
 
     // Element e of image n of the batch has lane n * size + e of the stream.
-    void draw(int block, const uint64_t (*keys)[2]) {
+    void draw(int block, const uint64_t (*keys)[2], std::vector<uint16_t>& drops) {
         Bits* bits = &kept[block * room];
         if (dropped == 0 || dropped >= 65536) {
             std::fill_n(bits, room, Bits(dropped ? 0 : ~0));
@@ -82,7 +83,6 @@ public:
         }
         // First the dropped elements as one row of bits, then 16 elements of 16 images at a time turned over.
         const uint64_t start = uint64_t(block) * kLanes * size, counters = (start % 16 + kLanes * size) / 16 + 1;
-        std::vector<uint16_t> drops((counters + 7) / 8 * 8 + room / 16 + 1);
         philox_below(start / 16 + 1, counters, keys[layer], uint16_t(dropped), drops.data());  // NumPy's first is 1
         for (size_t group = 0; group < room / 16; ++group) {
             BitRows rows{};
@@ -102,6 +102,9 @@ public:
     }
 
 private:
+    // Whole eights of counters are drawn, and the last image is read as if it had `room` elements.
+    size_t num_drops(size_t counters) const { return (counters + 7) / 8 * 8 + room / 16 + 1; }
+
     int layer, dropped;
     size_t size = 0, room = 0;  // elements of an image, and the same rounded up
     Scalar factor = 1;

@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,16 @@ from torch import nn
 from lenette.data import Dataset
 from lenette.engines.native import compiler
 from lenette.engines.native.generate import source_of
-from lenette.engines.native.stages import supports
-from lenette.errors import ModelError
+from lenette.errors import ModelError, NoRoom, UnsupportedByEngine
+from lenette.identity import Build
 from lenette.plan import Plan
+from lenette.recipes import Recipe
 
 State = dict[str, torch.Tensor]
+
+# Raised by hand when the kernels give other bits for the same build; tests/engines/native/test_bits.py tells when.
+ARITHMETIC_VERSION = 1
+
 OPTIMIZERS = {"sgd": 0, "adam": 1, "adamw": 2}
 SLOTS = {"sgd": ("momentum_buffer",), "adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq")}
 
@@ -63,6 +69,7 @@ class Engine:
     Raises:
         UnsupportedByEngine: a layer or field is unknown to the engine, or there is no compiler.
         ModelError: the network has fewer outputs than the images have classes.
+        NoRoom: there is no memory for batches of that size; the other methods may raise it too, for want of a thread.
     """
 
     def __init__(
@@ -74,15 +81,13 @@ class Engine:
         threads: int = 1,
         scalar: str = "float",
     ) -> None:
-        recipe = plan.recipe
-        supports(model, recipe)
-        shape = tuple(dataset.images.shape[1:])
-        source = source_of(model, (shape[0], shape[1], shape[2]), dataset.mean, dataset.std)
-        self.library = compiler.compile_library(source, scalar)
+        self.require(model, plan.recipe, dataset)
+        self.library = compiler.compile_library(_source(model, dataset), scalar)
         self.dtype = {"float": torch.float32, "double": torch.float64}[scalar]
         self.plan = plan
+        self.threads = threads
         self.step = 0
-        self.shape = shape
+        self.shape = tuple(dataset.images.shape[1:])
         self.images = dataset.images.contiguous()
         self.labels = dataset.labels.contiguous()
         self.rates = plan.rates()
@@ -90,6 +95,36 @@ class Engine:
         self.model = model.to("cpu", self.dtype)
         self.averaged = None if self.decays is None else copy.deepcopy(self.model)
         self.num_dropouts = sum(isinstance(module, nn.Dropout) for module in model.modules())
+        self.network = self._create()
+        self.num_classes = self.library.lenette_num_classes(self.network)
+        if self.labels.max() >= self.num_classes:
+            raise ModelError(f"the network tells {self.num_classes} classes apart; a label is {self.labels.max()}")
+
+    @staticmethod
+    def require(model: nn.Module, recipe: Recipe, dataset: Dataset) -> None:
+        """Return if the engine can train the network by that recipe on those images; this needs no compiler.
+
+        Raises:
+            UnsupportedByEngine: it doesn't know a layer or field, which the message names, or a layer doesn't fit its
+                input.
+        """
+        if recipe.precision != "float32":
+            raise UnsupportedByEngine(f"the native engine doesn't know precision = '{recipe.precision}': use 'float32'")
+        _source(model, dataset)
+
+    @staticmethod
+    def build(device: str = "cpu", threads: int = 1) -> Build:
+        """Return what decides its bits besides the question; the number of threads doesn't.
+
+        Raises:
+            UnsupportedByEngine: the device is no CPU, or there is no compiler.
+        """
+        if device != "cpu":
+            raise UnsupportedByEngine(f"the native engine runs on a CPU, not on '{device}': use the reference engine")
+        return {"engine": "native", "arithmetic": ARITHMETIC_VERSION, **compiler.build_of()}
+
+    def _create(self) -> ctypes.c_void_p:
+        recipe = self.plan.recipe
         parameters, buffers = _flatten(self.model)
         average_parameters, average_buffers = (None, None) if self.averaged is None else _flatten(self.averaged)
         self.slots = [torch.zeros_like(parameters) for _ in SLOTS[recipe.optimizer]]
@@ -107,28 +142,28 @@ class Engine:
         )
         arrays = (parameters, buffers, self.slots[0], self.slots[-1], average_parameters, average_buffers)
         weights = _Weights(*map(_pointer, arrays), parameters.numel(), buffers.numel())
-        self.library.lenette_create.restype = ctypes.c_void_p
-        self.network = ctypes.c_void_p(
-            self.library.lenette_create(
-                ctypes.c_int(recipe.batch_size), ctypes.c_int(threads), ctypes.byref(settings), ctypes.byref(weights)
-            )
+        network = ctypes.c_void_p()
+        self._call(
+            "create",
+            ctypes.c_int(recipe.batch_size),
+            ctypes.c_int64(self.plan.num_images),
+            ctypes.c_int(self.threads),
+            ctypes.byref(settings),
+            ctypes.byref(weights),
+            ctypes.byref(network),
         )
+        return network
 
-        self.num_classes = self.library.lenette_num_classes(self.network)
-        if self.labels.max() >= self.num_classes:
-            raise ModelError(f"the network tells {self.num_classes} classes apart; a label is {self.labels.max()}")
-
-    @staticmethod
-    def require(model, recipe, dataset):
-        """Nothing."""
-        supports(model, recipe)
-        shape = dataset.images.shape[1:]
-        source_of(model, (shape[0], shape[1], shape[2]), dataset.mean, dataset.std)
-
-    @staticmethod
-    def build(device, threads):
-        """Build."""
-        return compiler.build_of("float") | {"arithmetic": 1}
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Call the library's function of that name; raise NoRoom with what it says where it fails."""
+        function = self.library[f"lenette_{name}"]
+        function.restype = ctypes.c_char_p
+        if (failure := function(*arguments)) is not None:
+            size = min(self.plan.recipe.batch_size, self.plan.num_images)
+            raise NoRoom(
+                f"the native engine can't train batches of {size:,} images on {self.threads:,} threads: "
+                f"{failure.decode()}; take a smaller batch_size or fewer threads"
+            )
 
     def __del__(self) -> None:
         if hasattr(self, "network"):
@@ -151,10 +186,10 @@ class Engine:
             self._train(epoch, place, count, losses[done:], correct[done:])
             self.step += count
             done += count
-        for model in (self.model, self.averaged):
-            for value in model.buffers() if model else ():
-                if not value.is_floating_point():  # batch-norm's count of batches
-                    value.add_(num_steps)
+            for model in (self.model, self.averaged):
+                for value in model.buffers() if model else ():
+                    if not value.is_floating_point():  # batch-norm's count of batches
+                        value.add_(count)
         return losses, correct
 
     def _train(self, epoch: int, place: int, count: int, losses: torch.Tensor, correct: torch.Tensor) -> None:
@@ -182,7 +217,7 @@ class Engine:
             _pointer(losses),
             _pointer(correct),
         )
-        self.library.lenette_train(self.network, ctypes.byref(numbers), ctypes.byref(job))
+        self._call("train", self.network, ctypes.byref(numbers), ctypes.byref(job))
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 [N, classes] for images uint8 [N, C, H, W], in evaluation mode, of averaged weights if any."""
@@ -192,7 +227,8 @@ class Engine:
             )
         images = images.contiguous()
         result = torch.empty(len(images), self.num_classes, dtype=self.dtype)
-        self.library.lenette_evaluate(
+        self._call(
+            "evaluate",
             self.network,
             ctypes.c_void_p(images.data_ptr()),
             ctypes.c_int64(len(images)),
@@ -229,6 +265,11 @@ class Engine:
                 state[f"optimizer.{name}.{slot}"] = values[start:end].view(parameter.shape)
             start = end
         return state
+
+
+def _source(model: nn.Module, dataset: Dataset) -> str:
+    channels, height, width = dataset.images.shape[1:]
+    return source_of(model, (channels, height, width), dataset.mean, dataset.std)
 
 
 def _copies(state: State) -> State:

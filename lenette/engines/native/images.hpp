@@ -18,36 +18,43 @@ struct Epoch {
 class ImageSource : public Source {
 public:
     using Source::Source;
-    virtual void allocate(int blocks) = 0;
-    // Prepare a block of the batch that starts at row `start` of the epoch.
-    virtual void prepare(const Batch& batch, const Epoch& epoch, int64_t start, int block) = 0;
+    virtual void allocate(int blocks, ScratchSize& size) = 0;
+    // Prepare the thread's block of the batch that starts at row `start` of the epoch.
+    virtual void prepare(const Batch& batch, const Epoch& epoch, int64_t start, Scratch& own) = 0;
 };
 
 template <int C, int H, int W>
 class Images : public ImageSource {
     static constexpr int kPlane = H * W;
     static constexpr int kRoom = (C * kPlane + kLanes - 1) / kLanes * kLanes;
+    // A warp's source has a margin of zeros, into which every point outside is moved.
+    static constexpr int kFrameWidth = W + 3, kFrameHeight = H + 3;
 
 public:
     Images(const double (&means)[C], const double (&stds)[C]) : ImageSource(Shape{C, H, W}) {
         for (int c = 0; c < C; ++c) mean[c] = Scalar(means[c]), std[c] = Scalar(stds[c]);
     }
 
-    void allocate(int blocks) override { pixels = make_buffer(size_t(blocks) * C * kPlane); }
+    void allocate(int blocks, ScratchSize& size) override {
+        size.rendered = size_t(kLanes) * kRoom;
+        size.framed = size_t(kFrameWidth) * kFrameHeight;
+        pixels = make_buffer(size_t(blocks) * C * kPlane);
+    }
 
-    void prepare(const Batch& batch, const Epoch& epoch, int64_t start, int block) override {
+    void prepare(const Batch& batch, const Epoch& epoch, int64_t start, Scratch& own) override {
+        const int block = own.block, images = std::min(kLanes, batch.images - block * kLanes);
         Vector* to = pixels.get() + size_t(block) * C * kPlane;
-        const int images = std::min(kLanes, batch.images - block * kLanes);
-        std::vector<Scalar> rendered(kLanes * kRoom);
+        Scalar* rendered = own.rendered.data();
         // The images of a batch lie all over the memory: ask for them all before the first is needed.
         for (int lane = 0; lane < images; ++lane)
             for (int byte = 0; byte < C * kPlane; byte += 64)
                 __builtin_prefetch(image_of(epoch, start + block * kLanes + lane) + byte);
         for (int lane = 0; lane < images; ++lane)
-            render(epoch, start + block * kLanes + lane, &rendered[lane * kRoom]);
+            render(epoch, start + block * kLanes + lane, rendered + lane * kRoom, own.framed.data());
+        std::fill_n(rendered + images * kRoom, (kLanes - images) * kRoom, Scalar(0));
         for (int i = 0; i < C * kPlane; i += kLanes) {
             Vector tile[kLanes];
-            for (int lane = 0; lane < kLanes; ++lane) tile[lane] = load(&rendered[lane * kRoom + i]);
+            for (int lane = 0; lane < kLanes; ++lane) tile[lane] = load(rendered + lane * kRoom + i);
             transpose(tile);
             std::copy_n(tile, std::min(kLanes, C * kPlane - i), to + i);
         }
@@ -65,10 +72,10 @@ private:
         return epoch.images + (epoch.order ? epoch.order[row] : row) * C * kPlane;
     }
 
-    void render(const Epoch& epoch, int64_t row, Scalar* to) const {
+    void render(const Epoch& epoch, int64_t row, Scalar* to, Scalar* framed) const {
         const uint8_t* image = image_of(epoch, row);
         if (epoch.warps)
-            warp(image, epoch.warps + row * 6, to);
+            warp(image, epoch.warps + row * 6, to, framed);
         else
             for (int i = 0; i < C * kPlane; ++i) to[i] = Scalar(image[i]) / 255;
         if (epoch.jitters) jitter(epoch.jitters + row * 2, to);
@@ -77,20 +84,19 @@ private:
             for (int i = 0; i < kPlane; ++i) to[c * kPlane + i] = (to[c * kPlane + i] - mean[c]) / std[c];
     }
 
-    // Bilinear, zero outside. The source has a margin of zeros, into which every point outside is moved.
-    static void warp(const uint8_t* image, const float* map, Scalar* to) {
-        constexpr int width = W + 3, height = H + 3;
+    // Bilinear, zero outside. Only the inside of `framed` is ever written.
+    static void warp(const uint8_t* image, const float* map, Scalar* to, Scalar* framed) {
+        constexpr int width = kFrameWidth;
         for (int c = 0; c < C; ++c, image += kPlane, to += kPlane) {
-            std::vector<Scalar> source(height * width);
             for (int y = 0; y < H; ++y)
-                for (int x = 0; x < W; ++x) source[(y + 1) * width + x + 1] = Scalar(image[y * W + x]) / 255;
+                for (int x = 0; x < W; ++x) framed[(y + 1) * width + x + 1] = Scalar(image[y * W + x]) / 255;
             for (int y = 0; y < H; ++y)
                 for (int x = 0; x < W; ++x) {
                     const Scalar u = clamp(map[0] * Scalar(x) + map[1] * Scalar(y) + map[2], W);
                     const Scalar v = clamp(map[3] * Scalar(x) + map[4] * Scalar(y) + map[5], H);
                     const int column = int(u), line = int(v);  // u and v are moved to be positive: this is the floor
                     const Scalar right = u - Scalar(column), below = v - Scalar(line);
-                    const Scalar* corner = &source[line * width + column];
+                    const Scalar* corner = framed + line * width + column;
                     to[y * W + x] = (corner[0] * (1 - right) + corner[1] * right) * (1 - below) +
                                     (corner[width] * (1 - right) + corner[width + 1] * right) * below;
                 }

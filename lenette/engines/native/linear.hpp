@@ -17,6 +17,7 @@ public:
     void allocate(int blocks, ScratchSize& size) override {
         size.gradient = std::max(size.gradient, size_t(OUT));
         size.row = std::max(size.row, size_t(IN));
+        size.turned = std::max(size.turned, size_t(blocks) * kLanes * 2);
         x = make_buffer(size_t(blocks) * IN);
         dy = make_buffer(size_t(blocks) * OUT);
         forward_weights.resize(size_t(IN) * OUT);
@@ -61,16 +62,16 @@ public:
                                        shape.height * shape.width);
     }
 
-    void weight_gradient(int part, int parts) override {
+    void weight_gradient(Scratch& scratch, int part, int parts) override {
         Scalar* gradients = memory->gradients;
-        std::vector<Vector> turned(size_t(batch->blocks) * kInputTile);  // [image][input of the tile]
+        Vector* turned = scratch.turned.get();  // [image][2]: the inputs of the tile
         constexpr int tiles = (IN + kInputTile - 1) / kInputTile;
         for (int tile = tiles * part / parts; tile < tiles * (part + 1) / parts; ++tile) {
             const int in = tile * kInputTile, inputs = at_most(kInputTile, IN - in);
-            turn_over(in, inputs, turned.data());
+            turn_over(in, inputs, turned);
             for_tiles<OUT, kAccumulators / 2>([&](auto channels, int out) {
                 const Scalar* d = reinterpret_cast<const Scalar*>(dy.get() + out);
-                outer_product_tile<channels>(turned.data(), d, OUT * kLanes, batch->images,
+                outer_product_tile<channels>(turned, d, OUT * kLanes, batch->images,
                                              gradients + weight + out * IN + in, IN, inputs);
             });
         }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include "convolution.hpp"
 #include "images.hpp"
@@ -36,13 +38,16 @@ public:
     // Written for each network by generate.py.
     void build();
 
-    void allocate(int batch_images, int num_threads, const Settings& how, const Weights& what) {
+    // num_images: of an epoch; there is no room for more than that in a batch.
+    void allocate(int batch_images, int64_t num_images, int num_threads, const Settings& how, const Weights& what) {
         batch_size = batch_images, threads = num_threads, settings = how, weights = what;
-        const int blocks = (batch_size + kLanes - 1) / kLanes;
-        blocks_per_chunk = (blocks + kChunks - 1) / kChunks;
+        // The chunks are those of a whole batch, however few images there are: bits hang on them.
+        blocks_per_chunk = (num_blocks(batch_size) + kChunks - 1) / kChunks;
+        blocks = num_blocks(std::min<int64_t>(batch_size, num_images));
         build();
         ScratchSize size;
-        images->allocate(blocks);
+        size.logits = num_classes();
+        images->allocate(blocks, size);
         for (size_t s = 0; s < stages.size(); ++s) {
             Operation& operation = *stages[s].operation;
             Tail& tail = *stages[s].tail;
@@ -52,16 +57,13 @@ public:
             operation.batch = tail.batch = &batch;
             operation.memory = tail.memory = &memory;
             operation.allocate(blocks, size);
-            tail.allocate(blocks);
+            tail.allocate(blocks, size);
         }
-        scratch.resize(threads);
-        for (Scratch& own : scratch) {
-            own.input = make_buffer(size.input);
-            own.gradient = make_buffer(size.gradient);
-            own.row = make_buffer(size.row);
-        }
-        const int chunks = (blocks + blocks_per_chunk - 1) / blocks_per_chunk;
-        gradients.reset(static_cast<Scalar*>(std::calloc(size_t(chunks) * weights.num_parameters, sizeof(Scalar))));
+        scratch.reserve(threads);
+        for (int part = 0; part < threads; ++part) scratch.emplace_back(size);
+        const size_t chunks = (blocks + blocks_per_chunk - 1) / blocks_per_chunk;
+        gradients.reset(static_cast<Scalar*>(std::calloc(chunks * weights.num_parameters, sizeof(Scalar))));
+        if (!gradients) throw std::bad_alloc();
         losses.resize(blocks);
         plan_phases();
     }
@@ -80,7 +82,7 @@ public:
                         if (phases[i].normalised_backward) phases[i].normalised_backward->finish_backward();
                     });
                 }
-                for (Stage& stage : stages) stage.operation->weight_gradient(part, threads);
+                for (Stage& stage : stages) stage.operation->weight_gradient(scratch[part], part, threads);
                 barrier.wait();
                 update_part(part, steps, step);
                 barrier.wait();
@@ -109,10 +111,10 @@ public:
         epoch.images = pixels;
         Barrier barrier(threads);
         in_parallel(threads, [&](int part) {
-            for (int64_t start = 0; start < num_images; start += batch_size) {
-                barrier.wait([&] { set_batch(std::min<int64_t>(batch_size, num_images - start)); });
+            for (int64_t start = 0; start < num_images; start += blocks * kLanes) {
+                barrier.wait([&] { set_batch(std::min<int64_t>(blocks * kLanes, num_images - start)); });
                 for_own_blocks(part, false, [&](Scratch& own) {
-                    images->prepare(batch, epoch, start, own.block);
+                    images->prepare(batch, epoch, start, own);
                     for (Stage& stage : stages) stage.operation->forward(own);
                     write_logits(own, logits + start * num_classes());
                 });
@@ -151,8 +153,8 @@ private:
     void run_phase(const Phase& phase, bool reversed, int part, const Epoch& epoch, const Steps& steps, int64_t step) {
         for_own_blocks(part, reversed, [&](Scratch& own) {
             if (phase.prepares) {
-                images->prepare(batch, epoch, row_of(steps, step), own.block);
-                for (Stage& stage : stages) stage.tail->draw_masks(own.block, steps.mask_keys + step * num_dropouts);
+                images->prepare(batch, epoch, row_of(steps, step), own);
+                for (Stage& stage : stages) stage.tail->draw_masks(own, steps.mask_keys + step * num_dropouts);
             }
             for (Stage* stage : phase.forward) stage->operation->forward(own);
             if (phase.has_loss) take_loss(own, epoch, row_of(steps, step));
@@ -179,9 +181,11 @@ private:
     int num_chunks() const { return (batch.blocks + blocks_per_chunk - 1) / blocks_per_chunk; }
     int64_t row_of(const Steps& steps, int64_t step) const { return steps.start + step * batch_size; }
 
+    static int num_blocks(int64_t num_images) { return int((num_images + kLanes - 1) / kLanes); }
+
     void set_batch(int64_t num_images) {
         batch.images = int(num_images);
-        batch.blocks = (batch.images + kLanes - 1) / kLanes;
+        batch.blocks = num_blocks(num_images);
     }
 
     void start_batch(const Steps& steps, int64_t step) {
@@ -197,28 +201,28 @@ private:
         steps.correct[step] = sum.correct;
     }
 
-    void read_logits(const Scratch& own, Vector* to) {
+    Vector* read_logits(Scratch& own) {
+        Vector* logits = own.logits.get();
         Tail& last = *stages.back().tail;
         for (int row = 0; row < last.shape.height; ++row)
-            last.read_row(own.block, row, to + row * last.shape.width, last.shape.height * last.shape.width);
+            last.read_row(own.block, row, logits + row * last.shape.width, last.shape.height * last.shape.width);
+        return logits;
     }
 
-    void take_loss(const Scratch& own, const Epoch& epoch, int64_t row) {
-        std::vector<Vector> logits(num_classes());
-        read_logits(own, logits.data());
+    void take_loss(Scratch& own, const Epoch& epoch, int64_t row) {
+        Vector* logits = read_logits(own);
         Mask labels{};
         const Mask valid = batch.valid(own.block);
         for (int lane = 0; lane < kLanes; ++lane)
             if (valid[lane]) labels[lane] = Integer(epoch.labels[epoch.order[row + own.block * kLanes + lane]]);
-        losses[own.block] = cross_entropy(logits.data(), num_classes(), labels, valid, settings.label_smoothing, batch.images);
+        losses[own.block] = cross_entropy(logits, num_classes(), labels, valid, settings.label_smoothing, batch.images);
         Tail& last = *stages.back().tail;
         for (int i = 0; i < last.shape.height; ++i)
-            last.write_gradient_row(own.block, i, logits.data() + i * last.shape.width, last.shape.height * last.shape.width);
+            last.write_gradient_row(own.block, i, logits + i * last.shape.width, last.shape.height * last.shape.width);
     }
 
-    void write_logits(const Scratch& own, Scalar* to) {
-        std::vector<Vector> logits(num_classes());
-        read_logits(own, logits.data());
+    void write_logits(Scratch& own, Scalar* to) {
+        const Vector* logits = read_logits(own);
         for (int lane = 0; lane < kLanes && own.block * kLanes + lane < batch.images; ++lane)
             for (int c = 0; c < num_classes(); ++c) to[(own.block * kLanes + lane) * num_classes() + c] = logits[c][lane];
     }
@@ -243,7 +247,7 @@ private:
     std::vector<Parameter> parameters;
     int num_dropouts = 0;
 
-    int batch_size = 0, threads = 1, blocks_per_chunk = 1;
+    int batch_size = 0, threads = 1, blocks = 0, blocks_per_chunk = 1;
     Settings settings{};
     Weights weights{};
     Batch batch;
@@ -254,24 +258,46 @@ private:
     std::vector<BlockLoss> losses;
 };
 
+// Call f; return null, or in words what it threw, until the next call: no exception may pass through C.
+template <class F>
+const char* attempt(F f) noexcept {
+    static thread_local char words[200];
+    try {
+        f();
+        return nullptr;
+    } catch (const std::bad_alloc&) {
+        return "no memory";
+    } catch (const std::exception& error) {
+        std::snprintf(words, sizeof words, "%s", error.what());
+        return words;
+    }
+}
+
 }  // namespace lenette
 
 extern "C" {
 using namespace lenette;
 
-Network* lenette_create(int batch_size, int threads, const Settings* settings, const Weights* weights) {
-    auto network = std::make_unique<Network>();
-    network->allocate(batch_size, threads, *settings, *weights);
-    return network.release();
+// Each function that can fail returns null, or what failed.
+
+const char* lenette_create(int batch_size, int64_t num_images, int threads, const Settings* settings,
+                           const Weights* weights, Network** to) {
+    return attempt([&] {
+        auto network = std::make_unique<Network>();
+        network->allocate(batch_size, num_images, threads, *settings, *weights);
+        *to = network.release();
+    });
 }
 
 void lenette_destroy(Network* network) { delete network; }
 
 int lenette_num_classes(const Network* network) { return network->num_classes(); }
 
-void lenette_train(Network* network, const Epoch* epoch, const Steps* steps) { network->train(*epoch, *steps); }
+const char* lenette_train(Network* network, const Epoch* epoch, const Steps* steps) {
+    return attempt([&] { network->train(*epoch, *steps); });
+}
 
-void lenette_evaluate(Network* network, const uint8_t* images, int64_t num_images, Scalar* logits) {
-    network->evaluate(images, num_images, logits);
+const char* lenette_evaluate(Network* network, const uint8_t* images, int64_t num_images, Scalar* logits) {
+    return attempt([&] { network->evaluate(images, num_images, logits); });
 }
 }

@@ -22,14 +22,22 @@ struct Memory {  // the flat arrays of the network, which belong to Python
     long num_parameters = 0;
 };
 
-struct Scratch {  // one thread's
-    Buffer input, gradient, row;
-    int block = 0, chunk = 0;
-    bool first_of_chunk = false;
+struct ScratchSize {
+    size_t input = 0, gradient = 0, row = 0, logits = 0, turned = 0;  // in vectors
+    size_t rendered = 0, framed = 0, drops = 0;                       // in elements
 };
 
-struct ScratchSize {
-    size_t input = 0, gradient = 0, row = 0;
+struct Scratch {  // one thread's: all the memory that it needs while it works
+    explicit Scratch(const ScratchSize& size)
+        : input(make_buffer(size.input)), gradient(make_buffer(size.gradient)), row(make_buffer(size.row)),
+          logits(make_buffer(size.logits)), turned(make_buffer(size.turned)), rendered(size.rendered),
+          framed(size.framed), drops(size.drops) {}
+
+    Buffer input, gradient, row, logits, turned;
+    std::vector<Scalar> rendered, framed;
+    std::vector<uint16_t> drops;
+    int block = 0, chunk = 0;
+    bool first_of_chunk = false;
 };
 
 struct Shape {
@@ -52,10 +60,10 @@ public:
 class Tail : public Source {
 public:
     using Source::Source;
-    virtual void allocate(int blocks) = 0;
+    virtual void allocate(int blocks, ScratchSize& size) = 0;
     virtual void observe_row(int block, int row) = 0;
     virtual void read_output_gradient_row(int block, int row, Vector* to, long step, long plane) = 0;
-    virtual void draw_masks(int block, const uint64_t (*keys)[2]) = 0;
+    virtual void draw_masks(Scratch& own, const uint64_t (*keys)[2]) = 0;
     virtual bool normalises() const = 0;
     virtual void finish_forward() = 0;
     virtual void finish_backward() = 0;
@@ -76,7 +84,7 @@ public:
     virtual void forward(Scratch&) = 0;
     virtual void backward(Scratch&) = 0;
     // Linear layers take their weight gradient over the whole batch at once, each thread some of the weights.
-    virtual void weight_gradient(int part, int parts) { (void)part, (void)parts; }
+    virtual void weight_gradient(Scratch&, int part, int parts) { (void)part, (void)parts; }
 
     const Batch* batch = nullptr;
     Memory* memory = nullptr;

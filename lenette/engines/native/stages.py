@@ -6,7 +6,6 @@ from typing import Any
 from torch import nn
 
 from lenette.errors import UnsupportedByEngine
-from lenette.recipes import Recipe
 
 LAYERS = (
     nn.Conv2d,
@@ -42,17 +41,6 @@ class Stage:
         """Say whether the slot and all later ones are empty, or it is a ReLU's, which max-pool may come before."""
         later = [name for name in self.tail if SLOTS.index(name) >= SLOTS.index(slot)]
         return not later or (slot == "activation" and later == ["pool"] and type(self.tail["pool"][1]) is nn.MaxPool2d)
-
-
-def supports(model: nn.Module, recipe: Recipe) -> None:
-    """Return if the native engine can train the network by that recipe; this needs no compiler.
-
-    Raises:
-        UnsupportedByEngine: it doesn't know a layer or field, which the message names.
-    """
-    if recipe.precision != "float32":
-        raise UnsupportedByEngine(f"the native engine doesn't know precision = '{recipe.precision}': use 'float32'")
-    read(model)
 
 
 def read(model: nn.Module) -> list[Stage]:

@@ -36,19 +36,19 @@ public:
         block_size = size_t(C) * kPlane;
     }
 
-    void allocate(int blocks) override {
+    void allocate(int blocks, ScratchSize& scratch) override {
         y = make_buffer(blocks * block_size);
         dz = make_buffer(blocks * block_size);
-        if (DROPOUT) inner.allocate(blocks, block_size);
-        if (DROPOUT_AFTER) outer.allocate(blocks, shape.size());
+        if (DROPOUT) inner.allocate(blocks, block_size, scratch);
+        if (DROPOUT_AFTER) outer.allocate(blocks, shape.size(), scratch);
         if (NORM) sums = make_buffer(size_t(blocks) * C * 2), totals.resize(size_t(blocks) * C * 2);
     }
 
     bool normalises() const override { return NORM; }
 
-    void draw_masks(int block, const uint64_t (*keys)[2]) override {
-        if (DROPOUT) inner.draw(block, keys);
-        if (DROPOUT_AFTER) outer.draw(block, keys);
+    void draw_masks(Scratch& own, const uint64_t (*keys)[2]) override {
+        if (DROPOUT) inner.draw(own.block, keys, own.drops);
+        if (DROPOUT_AFTER) outer.draw(own.block, keys, own.drops);
     }
 
     // Forward.

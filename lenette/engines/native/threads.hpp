@@ -2,6 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -36,13 +39,29 @@ private:
     std::atomic<unsigned> generation{0};
 };
 
-// Call f(part) for each of `parts` at the same time.
+// Call f(part) for each of `parts` at the same time, or, where a thread can't be had, throw before any call. What f throws
+// ends the process, so it asks for no memory: see Scratch.
 template <class F>
 void in_parallel(int parts, F f) {
+    std::mutex gate;  // shut until all threads are there
+    bool complete = false;
     std::vector<std::thread> threads;
-    for (int part = 1; part < parts; ++part) threads.emplace_back(f, part);
-    f(0);
+    {
+        std::lock_guard<std::mutex> shut(gate);
+        try {
+            threads.reserve(parts);
+            for (int part = 1; part < parts; ++part)
+                threads.emplace_back([&, part] {
+                    { std::lock_guard<std::mutex> wait(gate); }
+                    if (complete) f(part);
+                });
+            complete = true;
+        } catch (const std::exception&) {
+        }
+    }
+    if (complete) f(0);
     for (auto& thread : threads) thread.join();
+    if (!complete) throw std::runtime_error("only " + std::to_string(threads.size() + 1) + " threads can be had");
 }
 
 }  // namespace lenette

@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -36,7 +39,13 @@ typedef Integer Mask __attribute__((vector_size(kVectorBytes)));  // a lane is 0
 using Buffer = std::unique_ptr<Vector[]>;
 using Bits = uint16_t;  // a bit for each lane
 
-inline Buffer make_buffer(size_t size) { return Buffer(new Vector[size]()); }
+// Zeros.
+inline Buffer make_buffer(size_t size) {
+    Vector* zeros = new (std::nothrow) Vector[size]();
+    const size_t megabytes = (size * sizeof(Vector) + 999999) / 1000000;
+    if (!zeros) throw std::runtime_error("no memory for another " + std::to_string(megabytes) + " MB");
+    return Buffer(zeros);
+}
 
 inline Vector select(Mask mask, Vector a, Vector b) { return mask ? a : b; }
 inline Vector keep(Mask mask, Vector a) { return mask ? a : Vector{}; }

@@ -2,13 +2,16 @@
 
 import copy
 import os
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from lenette import models
 from lenette.engines import native, reference
-from lenette.errors import ModelError
+from lenette.engines.native import compiler
+from lenette.errors import ModelError, UnsupportedByEngine
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 from tests.engines.native.twins import distance, noise, twins
@@ -119,3 +122,33 @@ def test_no_steps_to_train(dataset):
 def test_logits_refuse_images_of_another_shape(dataset):
     with pytest.raises(ValueError, match=r"not uint8 \[N, 1, 28, 28\]"):
         make(dataset).logits(torch.zeros(2, 1, 20, 20, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("network", "fields", "named"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), {"precision": "bfloat16"}, "precision = 'bfloat16'"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(783, 10)), {}, "'1' wants 783 inputs and gets 784"),
+        (nn.Sequential(nn.Tanh(), nn.Flatten(), nn.Linear(784, 10)), {}, "'0' .Tanh"),
+    ],
+)
+def test_requires_what_it_knows_without_a_compiler(network, fields, named, dataset, monkeypatch):
+    monkeypatch.setenv("CXX", "none")
+    native.Engine.require(models.build("lenet5"), Recipe(model="own"), dataset)
+    with pytest.raises(UnsupportedByEngine, match=named):
+        native.Engine.require(network, Recipe(model="own", **fields), dataset)
+
+
+def test_its_build_is_of_the_machine_and_not_of_files(monkeypatch):
+    build = native.Engine.build("cpu", 1)
+    assert build["arithmetic"] == native.ARITHMETIC_VERSION
+    assert build == native.Engine.build("cpu", 2)
+    monkeypatch.setattr(compiler, "HEADERS", Path("elsewhere"))
+    assert build == native.Engine.build("cpu", 1)
+    monkeypatch.setattr(compiler, "processor", lambda: "another")
+    assert build != native.Engine.build("cpu", 1)
+    with pytest.raises(UnsupportedByEngine, match="not on 'cuda'"):
+        native.Engine.build("cuda", 1)
+    monkeypatch.setenv("CXX", "none")
+    with pytest.raises(UnsupportedByEngine, match="needs a C"):
+        native.Engine.build("cpu", 1)

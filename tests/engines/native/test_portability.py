@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from lenette.engines import native
 from lenette.engines.native import compiler
 from lenette.engines.native.generate import source_of
 from lenette.recipes import Recipe
@@ -37,7 +38,8 @@ int main() {
                           NUM_PARAMETERS, NUM_BUFFERS};
     const Epoch epoch{images.data(), labels.data(), order.data(), nullptr, nullptr, nullptr};
     const Steps steps{0, 3, 0, 50, rates.data(), nullptr, keys, losses.data(), correct.data()};
-    Network* network = lenette_create(20, 2, &settings, &weights);
+    Network* network = nullptr;
+    lenette_create(20, 50, 2, &settings, &weights, &network);
     lenette_train(network, &epoch, &steps);
     lenette_destroy(network);
     for (double loss : losses) std::printf("%.15g\\n", loss);
@@ -90,6 +92,6 @@ def test_clang(monkeypatch):
     monkeypatch.setenv("CXX", shlex.quote(shutil.which("clang++") or ""))
     recipe = Recipe(model="own", batch_size=20, lr=0.1, schedule="constant")
     ours, theirs = twins(network, recipe, noise(50, size=12, classes=5))
-    assert "clang" in ours.build["compiler"]
+    assert "clang" in native.Engine.build()["compiler"]
     torch.testing.assert_close(ours.advance(3)[0], theirs.advance(3)[0], rtol=1e-9, atol=1e-9)
     assert distance(ours.model, theirs.model) < 1e-9
