@@ -57,16 +57,21 @@ def question(recipe: Recipe, network: nn.Module, source: str, seed: int, data: S
         source: the text of the user's own source, or "".
         data: digests of the training images and of the evaluated ones, or "".
     """
-    asked = recipe.numbers()
-    if recipe.max_seconds:
-        asked["max_seconds"] = recipe.max_seconds
-    versions = {"fields": FIELDS_VERSION, "plan": plan.VERSION, "schedules": schedules.VERSION}
-    if augment.is_on(recipe):
-        versions["augment"] = augment.VERSION
     identity = NetworkIdentity(
         structure=structure(network), source=source_digest(source), initial=weights(network.state_dict())
     )
-    return Question(versions=versions, recipe=asked, network=identity, seed=seed, data=list(data))
+    return Question(versions=versions(recipe), recipe=numbers(recipe), network=identity, seed=seed, data=list(data))
+
+
+def versions(recipe: Recipe) -> dict[str, int]:
+    """Return the versions of what turns this recipe into numbers."""
+    found = {"fields": FIELDS_VERSION, "plan": plan.VERSION, "schedules": schedules.VERSION}
+    return found | ({"augment": augment.VERSION} if augment.is_on(recipe) else {})
+
+
+def numbers(recipe: Recipe) -> dict[str, Any]:
+    """Return the fields of a recipe that a question holds."""
+    return recipe.numbers() | ({"max_seconds": recipe.max_seconds} if recipe.max_seconds else {})
 
 
 def key(question: Question, build: Build) -> str:

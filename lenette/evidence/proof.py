@@ -37,7 +37,7 @@ class Rule(Record, frozen=True):
     accuracy: Fraction | None
     level: Fraction
     seeds: Seeds
-    words: Annotated[list[Word], Meta(max_length=20)]
+    words: Annotated[list[Annotated[str, Meta(max_length=2_000_000)]], Meta(max_length=20)]
 
 
 class Data(Record, frozen=True):
@@ -242,11 +242,6 @@ def recipe_of(proof: Begun) -> Recipe:
         raise LenetteError(f"the proof's recipe is no TOML: {error}") from error
 
 
-def numbers_of(recipe: Recipe) -> dict[str, Any]:
-    """Return the fields of a recipe that decide a run's key, as `identity.question` does."""
-    return recipe.numbers() | ({"max_seconds": recipe.max_seconds} if recipe.max_seconds else {})
-
-
 def file_faults(proof: Proof) -> Iterator[str]:
     """Yield whether the file was changed."""
     if proof.digest != sealed_up(proof).digest:
@@ -255,10 +250,12 @@ def file_faults(proof: Proof) -> Iterator[str]:
 
 def recipe_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
     """Yield what does not fit in what was asked: recipe, network, data and engine."""
-    if proof.versions is not None and proof.versions.get("fields") != recipes.FIELDS_VERSION:
-        yield f"its recipe is of version {proof.versions.get('fields')}; this lenette reads {recipes.FIELDS_VERSION}"
-    elif proof.versions is not None and proof.numbers != numbers_of(recipe):
-        yield "the recipe's numbers, which decide its runs' keys, are not those of its text"
+    if proof.versions is not None:
+        here = identity.versions(recipe)
+        if proof.versions.keys() != here.keys() or any(not 1 <= proof.versions[name] <= here[name] for name in here):
+            yield f"its runs are of versions {proof.versions}; this lenette knows {here}"
+        elif proof.versions["fields"] == here["fields"] and proof.numbers != identity.numbers(recipe):
+            yield "the recipe's numbers, which decide its runs' keys, are not those of its text"
     if proof.name != recipe.name:
         yield f"the proof is called '{proof.name}', its recipe '{recipe.name}'"
     if proof.data.name not in (recipe.dataset, Path(recipe.dataset).name):

@@ -26,7 +26,6 @@ from lenette.evidence.proof import (
     Proof,
     Rule,
     Test,
-    numbers_of,
     read,
     read_done,
     recipe_of,
@@ -129,7 +128,7 @@ def header(recipe: Recipe, rule: Rule, asked: Identified) -> Begun:
         rule=rule,
         recipe=anywhere.to_toml(),
         versions=asked.question.versions,
-        numbers=numbers_of(recipe),
+        numbers=asked.question.recipe,
         data=Data(
             images.name,
             images.digest,

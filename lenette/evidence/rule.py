@@ -15,7 +15,7 @@ from lenette.evidence.proof import Begun, Best, Limit, Proof, Rule, Summary, Ver
 from lenette.models import Counts
 from lenette.recipes import Recipe
 from lenette.records import Record
-from lenette.text import percent
+from lenette.text import count, percent
 
 LEVEL = 0.95
 FIRST_SEED = 1000  # nobody tunes on seeds from here on
@@ -263,24 +263,25 @@ def certificate(found: Conclusion, counts: Counts) -> Certificate | None:
 def on_record(proof: Proof, recipe: Recipe) -> list[str]:
     """Return, in words, what a proof says and no figure can show: it rests on the record alone."""
     first, looks = proof.rule.seeds[0], proof.looks
-    chosen = f"; they begin at {first}, where others would begin at {FIRST_SEED}" if first != FIRST_SEED else ""
-    others = (
-        "not recorded"
-        if looks.before is None
-        else f"{looks.before:,}, by {looks.runs:,} runs of {looks.recipes:,} recipes"
-    )
-    how = (
-        "that the recipe was chosen on held-out images"
-        if recipe.protocol == "sealed"
-        else "nothing says that the recipe was not chosen on the test images, at which every epoch looks"
-    )
+    chosen = f"; they begin at {first}, where others begin at {FIRST_SEED}" if first != FIRST_SEED else ""
+    before = "by others before, in the same store: "
+    if looks.before is None or looks.runs is None or looks.recipes is None:
+        before += "not recorded"
+    elif not looks.before:
+        before += "none"
+    else:
+        before += f"{looks.before:,} ({count(looks.runs, 'run')}, {count(looks.recipes, 'recipe')})"
     return [
         "when the rule was written",
         f"that these seeds were not chosen among many{chosen}",
-        how,
+        "that the recipe was chosen on held-out images"
+        if recipe.protocol == "sealed"
+        else "that the recipe was not chosen on the test images, at which every epoch looked",
         "that the weights were not trained on the test images",
-        "the epochs, the curves and the machines (`--retrain SEED` makes a run again), and the seconds",
-        f"how often the test images were looked at: {looks.own:,} by these runs; before them, in their store: {others}",
+        "that the weights were made by this recipe from these seeds, in these epochs and with these curves: "
+        "`--retrain SEED` makes a run again",
+        "the seconds, and the machines",
+        f"how often the test images were looked at: by these runs {looks.own:,}; {before}",
     ]
 
 

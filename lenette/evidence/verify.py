@@ -295,8 +295,8 @@ def _held_to_weights(
     tied = [place for place in others if _is_tie(logits[place], int(images.labels[place]))]
     if tied != others or len(tied) > SAME_IMAGES:
         return entry, (
-            f"its weights leave {len(here)} of {len(images):,} images wrong; recorded are {len(run.wrong or [])}, and "
-            f"{count(len(others), 'image')} are not the same"
+            f"its weights leave {len(here)} of {len(images):,} images wrong; recorded are {len(run.wrong or [])}, "
+            f"and they differ in {count(len(others), 'image')}"
         )
     if not same_loss(loss, run.loss):
         return entry, f"its weights have a test loss of {number(loss, 6)}; recorded is {number(run.loss, 6)}"

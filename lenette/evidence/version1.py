@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from lenette import recipes, records
 from lenette.environment import Environment
@@ -190,7 +190,7 @@ def faults(path: Path, proof: Proof, recipe: Recipe) -> Iterator[str]:
         yield "a file of weights has a digest, and no other"
     if old.weights.digest not in (None, _sha256(path.parent / str(old.weights.file)) or old.weights.digest):
         yield f"{old.weights.file} is not the file of weights that the proof was written with"
-    if old.verdict.words != verdict_words(proof, proof.summary, proof.verdict):
+    if old.verdict.words != verdict_words(proof, structs.replace(proof.summary, collapsed=[]), proof.verdict):
         yield "the verdict's words do not say what its figures say"
     proven = old.verdict.verdict == "proven" and all(limit.met for limit in proof.budget)
     if old.certificate is not None and old.certificate.granted != proven:
