@@ -181,7 +181,7 @@ def verdict_words(begun: Begun, summary: Summary, verdict: Verdict) -> list[str]
         words.append(f"Claim: at least {100 * goal:g} % in the mean over seeds. Verdict: {verdict.verdict}.")
         ended = summary.num_seeds - len(summary.diverged)
         if summary.collapsed:
-            words.append(f"{collapsed_words(summary)}: the rule's bounds are made for seeds that scatter alike.")
+            words.append("The rule's bounds are made for seeds that scatter alike, and these do not: some collapsed.")
         elif verdict.low is not None and verdict.high is not None:
             words.append(
                 f"The mean of {ended} seeds is {percent(summary.mean, 3)}; with one-sided confidence of "
@@ -199,7 +199,10 @@ def verdict_words(begun: Begun, summary: Summary, verdict: Verdict) -> list[str]
                 f"The training diverged with seed {', '.join(map(str, summary.diverged))}: that refutes the claim, and "
                 "the figures are those of the other seeds."
             )
-    words.append("The interval covers other seeds on these same test images; it says nothing of other images.")
+    if summary.collapsed:
+        words.append("The figures are of these same test images; they say nothing of other images.")
+    else:
+        words.append("The interval covers other seeds on these same test images; it says nothing of other images.")
     if summary.before_the_rule:
         words.append(
             f"The runs of seed {', '.join(map(str, summary.before_the_rule))} had been made before the rule was "
@@ -253,7 +256,7 @@ def certificate(found: Conclusion, counts: Counts) -> Certificate | None:
     if not found.budget:
         return None
     verdict = found.verdict.verdict
-    why_not = [f"no accuracy is proven: the verdict is '{verdict}'"] if verdict != "proven" else []
+    why_not = [f"the verdict is '{verdict}'"] if verdict != "proven" else []
     why_not += [f"{limit.name} = {limit.limit:,} is exceeded" for limit in found.budget if not limit.met]
     if seeds := found.summary.before_the_rule:
         why_not.append(f"the runs of seed {_shown(seeds)} were made before the rule was written")

@@ -158,12 +158,11 @@ class _Found:
 
 def _chosen(path: Path, proof: Proof, retrain: Sequence[int] | Literal["all"]) -> list[Entry]:
     there = {run.seed: run for run in proof.runs}
-    if retrain == "all":
-        return proof.runs
-    for seed in retrain:
+    chosen = there if retrain == "all" else dict.fromkeys(retrain)
+    for seed in chosen:
         if seed not in there:
             raise LenetteError(f"{path} has no run of seed {seed}; it has {', '.join(map(str, there))}")
-    return [there[seed] for seed in dict.fromkeys(retrain)]
+    return [there[seed] for seed in chosen]
 
 
 def _on_paper(path: Path, proof: Proof, recipe: Recipe, found: _Found) -> None:

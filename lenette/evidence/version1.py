@@ -104,16 +104,18 @@ def read(path: Path, text: bytes) -> Proof:
         engine=old.engine,
         network=today.Network(None, "", old.recipe.source_digest, Counts(old.parameters, 0, 0, 0), old.bytes),
     )
+    recipe = today.recipe_of(begun)
+    own = old.test.openings if recipe.protocol == "sealed" else len(old.runs)
     entries = [Entry(initial=None, **structs.asdict(run)) for run in old.runs]
     return Proof(
         **structs.asdict(begun),
         finished=old.finished,
         test=today.Test(old.test.digest, old.test.num_images),
-        looks=today.Looks(old.test.openings, None, None, None),
+        looks=today.Looks(own, None, None, None),
         environments=old.environments,
         runs=entries,
         weights=old.weights.file,
-        **structs.asdict(conclude(begun, entries, today.recipe_of(begun))),
+        **structs.asdict(conclude(begun, entries, recipe)),
         digest=old.digest,
     )
 

@@ -119,12 +119,13 @@ def verify_lines(found: Verification) -> list[str]:
     lines += [f"not checked: {what}" for what in found.missing]
     if found.end == "refused":
         return [*lines, f"{found.proof} is REFUSED"]
-    lines += [f"{RECORD}{what}" for what in found.on_record]
+    on_record = [f"{RECORD}{what}" for what in found.on_record]
     if found.conclusion is None:
-        return [*lines, f"{found.proof} agrees with itself, but is NOT VERIFIABLE HERE: nothing is granted"]
+        return [*lines, *on_record, f"{found.proof} agrees with itself, but is NOT VERIFIABLE HERE: nothing is granted"]
+    lines += summary_lines(found.conclusion.summary)
     if found.certificate is not None:
         lines += certificate_lines(found.certificate)
-    lines += summary_lines(found.conclusion.summary)
+    lines += on_record
     return [*lines, f"{found.proof} is verified; its verdict: {found.conclusion.verdict.verdict}"]
 
 
