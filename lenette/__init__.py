@@ -14,7 +14,7 @@ _HOMES = {
     "figures": "lenette.report",
     "model": "lenette.models:build",
     "print_lines": "lenette.progress",
-    "prove": "lenette.evidence.proof",
+    "prove": "lenette.evidence.prove",
     "recipe": "lenette.runs:load_recipe",
     "resume": "lenette.training",
     "run": "lenette.runs:find",
@@ -26,7 +26,7 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str):  # type: ignore[no-untyped-def]  # `typing` takes a third of the import
+def __getattr__(name: str):  # untyped: `typing` takes a third of the import
     if name == "__version__":
         from importlib.metadata import version
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lenette import recipes
-from lenette.evidence.certificate import PRESETS
+from lenette.evidence.rule import PRESETS
 from lenette.models import build, count_parameters
 from lenette.recipes import Recipe
 

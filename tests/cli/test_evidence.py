@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -39,7 +40,7 @@ def test_prove_prints_its_verdict(folder):
     assert "2 of 2 runs" in said
     assert "Claim: at least 85 % in the mean over seeds. Verdict: proven." in said
     assert "certificate: granted" in said
-    assert said.endswith("proof: proofs/faster.json\n")
+    assert said.endswith("proof: proofs/faster.json, verified\n")
     assert sorted(path.name for path in folder.glob("proofs/*")) == [
         *("faster.json", "faster.safetensors", "tiny.json", "tiny.safetensors")
     ]
@@ -59,7 +60,7 @@ def test_prove_refuses_what_would_decide_nothing():
 
 def test_prove_says_that_nothing_is_claimed():
     result = call("prove", "tiny.toml", "--seeds", "1", "--out", "proofs/tiny.json")
-    assert "no accuracy is claimed, so that it is only measured: --accuracy names one" in result.stderr
+    assert "so that it is only measured: --accuracy names one" in result.stderr
 
 
 def test_verify_exits_with_1_where_a_proof_is_refused(folder):
@@ -73,12 +74,27 @@ def test_verify_exits_with_1_where_a_proof_is_refused(folder):
     result = call("verify", "forged.json")
     assert (result.exit_code, "REFUSED" in result.output) == (1, True)
     result = call("verify", "forged.json", "--json")
-    assert (result.exit_code, json.loads(result.output)["refused"]) == (1, True)
+    assert (result.exit_code, json.loads(result.stdout)["end"]) == (1, "refused")
+
+
+def test_verify_exits_with_3_where_nothing_can_be_recomputed(folder, tmp_path):
+    shutil.copy(folder / "proofs/tiny.json", tmp_path)
+    result = call("verify", str(tmp_path / "tiny.json"), "--store", "nowhere", "--page", str(tmp_path / "page.html"))
+    assert (result.exit_code, "NOT VERIFIABLE HERE: nothing is granted" in result.stdout) == (3, True)
+    assert "proven" not in result.stdout
+    assert not (tmp_path / "page.html").exists()
+    assert "no page: the proof is not verifiable here" in result.stderr
+    again = call("verify", str(tmp_path / "tiny.json"), "--store", "nowhere", "--retrain", "1000", "--retrain", "1001")
+    assert (again.exit_code, "certificate: granted" in again.stdout) == (0, True)
+    assert "seed 1001 is trained again" in again.stderr
+    assert call("verify", str(tmp_path / "tiny.json"), "--store", "nowhere", "--retrain", "all").exit_code == 0
+    result = call("verify", str(tmp_path / "tiny.json"), "--retrain", "some")
+    assert (result.exit_code, "a seed, such as 1000, or all" in result.output) == (2, True)
 
 
 def test_compare_prints_sentences_and_a_row_a_seed():
     lines = call("compare", "proofs/tiny.json", "proofs/faster.json").output.splitlines()
-    assert lines[0] == "A: tiny, 79,510 parameters"
+    assert lines[0] == "A: tiny, 79,510 trainable parameters"
     assert [line.split()[0] for line in lines[-3:]] == ["seed", "1000", "1001"]
     assert json.loads(call("compare", "proofs/tiny.json", "proofs/faster.json", "--json").output)["kind"] == "proofs"
     assert "there is no proof proofs/none.json" in call("compare", "proofs/tiny.json", "proofs/none.json").output

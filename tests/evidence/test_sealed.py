@@ -1,10 +1,13 @@
+import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from msgspec import structs
 
-from lenette import data, runs, training
+from lenette import data, ledger, runs, training
 from lenette.errors import DataError, RunError, SealedError
 from lenette.evidence import sealed
 from lenette.metrics import evaluate
@@ -39,27 +42,61 @@ def test_an_opening_is_what_the_weights_are_worth_and_is_written_down(run, tiny_
     held_out = data.load(str(tiny_folder), "test")
     logits = run.logits(held_out.images)
     result = sealed.open_test(run)
-    assert result == {**evaluate(logits, held_out.labels), "opening": 1}
-    (opening,) = sealed.openings(run)
-    assert (opening["dataset"], opening["part"], opening["num_images"]) == ("mnist", "test", 100)
-    assert (opening["accuracy"], opening["loss"]) == (result["accuracy"], result["loss"])
-    assert opening["digest"] == held_out.digest
-    assert opening["wrong"] == [i for i in range(100) if logits[i].argmax() != held_out.labels[i]]
-    assert opening["time"].endswith("+00:00")
+    for name, value in structs.asdict(evaluate(logits, held_out.labels)).items():
+        assert getattr(result, name) == value
+    (opening,) = ledger.looks(run.folder.parent, held_out.digest)
+    assert sealed.openings(run) == [opening]
+    assert (opening.what, opening.dataset, opening.part, opening.num_images) == ("opening", "mnist", "test", 100)
+    assert (opening.accuracy, opening.loss) == (result.accuracy, result.loss)
+    assert (opening.key, opening.recipe) == (run.about.key, run.recipe.digest)
+    assert opening.wrong == [i for i in range(100) if logits[i].argmax() != held_out.labels[i]]
+    assert opening.time.endswith("+00:00")
 
 
 def test_every_opening_is_counted(run):
-    assert [sealed.open_test(run)["opening"] for _ in range(3)] == [1, 2, 3]
+    said = [sealed.open_test(run).looks for _ in range(3)]
+    assert said[2].startswith("look 3 at these images by runs of the store")
+    assert said[2].endswith("3 looks (1 run, 1 recipe)")
     first, second, _ = sealed.openings(run)
-    assert {**first, "time": ""} == {**second, "time": ""}
+    assert structs.replace(first, time="") == structs.replace(second, time="")
 
 
-def test_a_damaged_record_of_openings_is_refused(run):
+def test_a_run_made_again_another_engine_and_the_course_protocol_reset_nothing(tiny_folder, tmp_path):
+    store, digest = tmp_path / "runs", data.load(str(tiny_folder), "test").digest
+    first = train(store, tiny_folder, engine="native")
+    sealed.open_test(first)
+    sealed.open_test(train(store, tiny_folder, engine="native", again=True))
+    sealed.open_test(train(store, tiny_folder, engine="reference"))
+    train(store, tiny_folder, protocol="course", engine="reference")
+    last = sealed.open_test(train(store, tiny_folder, engine="reference", epochs=2))
+    assert last.looks.startswith("look 5 at these images")
+    assert last.looks.endswith("5 looks (4 runs, 3 recipes)")
+    assert len(sealed.looks(store, digest)) == 5
+
+
+def test_openings_that_version_1_wrote_down_are_counted(run, tiny_folder):
+    held_out = data.load(str(tiny_folder), "test")
     sealed.open_test(run)
-    with (run.folder / sealed.RECORD).open("a") as record:
+    (look,) = sealed.openings(run)
+    kept = ("time", "dataset", "part", "weights", "accuracy", "loss", "num_images", "wrong")
+    old = {name: getattr(look, name) for name in kept} | {"digest": held_out.digest}
+    shutil.rmtree(run.folder.parent / ledger.FOLDER)
+    (run.folder / sealed.OLD_RECORD).write_text(json.dumps(old) + "\n")
+    assert sealed.openings(run) == sealed.looks(run.folder.parent, held_out.digest) == [look]
+    assert sealed.opened_once(run, held_out) == look
+    assert sealed.open_test(run).looks.startswith("look 2 at these images")
+    with (run.folder / sealed.OLD_RECORD).open("a") as record:
         record.write('{"time": ')
-    with pytest.raises(RunError, match=r"record of openings .*openings.jsonl is damaged"):
+    with pytest.raises(RunError, match=r"openings.jsonl, line 2, is damaged"):
         sealed.openings(run)
+
+
+def test_a_torn_line_of_the_ledger_is_a_look(run, tiny_folder):
+    sealed.open_test(run)
+    (record,) = (run.folder.parent / ledger.FOLDER).glob("*.jsonl")
+    with record.open("a") as lines:
+        lines.write('{"time": ')
+    assert sealed.open_test(run).looks.endswith("3 looks (1 run, 1 recipe, 1 damaged line)")
 
 
 def test_opened_once_opens_once(run, tiny_folder):
@@ -68,7 +105,7 @@ def test_opened_once_opens_once(run, tiny_folder):
     assert sealed.opened_once(run, held_out) == first
     assert len(sealed.openings(run)) == 1
     other = held_out.subset(torch.arange(40), "test")
-    assert sealed.opened_once(run, other)["num_images"] == 40
+    assert sealed.opened_once(run, other).num_images == 40
     assert len(sealed.openings(run)) == 2
 
 
@@ -88,42 +125,44 @@ def test_no_figure_of_the_test_set_before_the_opening(run, monkeypatch):
         sealed.evaluate_part(run, "tset")
     with pytest.raises(SealedError, match="--open-test"):
         sealed.evaluate_part(run, None, dataset="optdigits")
-    assert not (run.folder / sealed.RECORD).exists()
+    assert not (run.folder.parent / ledger.FOLDER).exists()
     for record in run.folder.glob("*.json*"):
-        assert '"test' not in record.read_text()
+        assert not re.search(r'"test\w*":\s*[^n\s]', record.read_text())
 
 
 @pytest.mark.parametrize("part", [None, "test"])
 def test_evaluate_opens_where_it_may(part, run):
     result = sealed.evaluate_part(run, part, may_open=True)
-    assert (result["part"], result["opening"], result["num_images"]) == ("test", 1, 100)
-    low, high = result["interval"]
-    assert low < result["accuracy"] < high
-    expected = accuracy_interval(100 - result["num_errors"], 100)
+    assert (result.part, result.num_images, len(sealed.openings(run))) == ("test", 100, 1)
+    low, high = result.low, result.high
+    assert low < result.accuracy < high
+    expected = accuracy_interval(100 - result.num_errors, 100)
     assert (low, high) == (expected.low, expected.high)
 
 
 def test_what_it_was_trained_on_is_no_opening(run):
     for part, size in ((None, 50), ("validation", 50), ("train", 250)):
         result = sealed.evaluate_part(run, part, may_open=part is not None)
-        assert result["num_images"] == size
-        assert "opening" not in result
-    assert sealed.evaluate_part(run, None)["accuracy"] == run.validation_accuracy
-    assert sealed.evaluate_part(run, "train")["accuracy"] == run.train_accuracy
+        assert result.num_images == size
+        assert result.looks == ""
+    assert sealed.evaluate_part(run, None).accuracy == run.validation_accuracy
+    assert sealed.evaluate_part(run, "train").accuracy == run.train_accuracy
     assert sealed.openings(run) == []
 
 
 def test_another_data_set_of_the_same_kind_is_an_opening(run):
     result = sealed.evaluate_part(run, None, dataset="optdigits", may_open=True)
-    assert (result["dataset"], result["part"], result["opening"]) == ("optdigits", "test", 1)
-    assert sealed.openings(run)[0]["dataset"] == "optdigits"
+    assert (result.dataset, result.part) == ("optdigits", "test")
+    assert sealed.openings(run)[0].dataset == "optdigits"
 
 
-def test_a_course_run_is_evaluated_without_openings(course):
-    assert sealed.evaluate_part(course, None)["accuracy"] == course.test_accuracy
-    assert sealed.evaluate_part(course, "train")["num_images"] == 300
-    assert sealed.evaluate_part(course, None, dataset="optdigits")["num_images"] > 200
+def test_a_course_run_looks_anew_at_other_images_alone(course, tiny_folder):
+    assert sealed.evaluate_part(course, None).accuracy == course.test_accuracy
+    assert sealed.evaluate_part(course, "train").num_images == 300
     assert sealed.openings(course) == []
+    known = sealed.looks(course.folder.parent, data.load(str(tiny_folder), "test").digest)
+    assert [look.what for look in known if look.run == course.id] == ["every epoch"]
+    assert sealed.evaluate_part(course, None, dataset="optdigits").looks.startswith("look 1 at these images")
     with pytest.raises(SealedError, match="holds out no validation images"):
         sealed.evaluate_part(course, "validation")
     with pytest.raises(DataError, match="no part 'tset'; did you mean 'test'"):
@@ -132,7 +171,7 @@ def test_a_course_run_is_evaluated_without_openings(course):
 
 def test_a_refit_is_sealed_too(store, tiny_folder):
     run = train(store, tiny_folder, fold=-1)
-    assert sealed.evaluate_part(run, None)["num_images"] == 300
+    assert sealed.evaluate_part(run, None).num_images == 300
     with pytest.raises(SealedError, match="holds out no validation"):
         sealed.evaluate_part(run, "validation")
     with pytest.raises(SealedError, match="--open-test"):
@@ -170,4 +209,4 @@ def test_the_test_images_may_come_later_from_elsewhere(tiny_folder, tmp_path):
         sealed.open_test(run)
     for path in Path(tiny_folder).glob("t10k-*"):
         shutil.copy(path, folder)
-    assert sealed.open_test(run)["num_images"] == 100
+    assert sealed.open_test(run).num_images == 100

@@ -243,6 +243,7 @@ def test_code_of_a_proofs_author_runs_only_where_it_may(tmp_path, monkeypatch):
     made = prove(recipe, 0.1, 2, out=tmp_path / "p.json", store=tmp_path / "runs", processes=1)
     assert (made.network.source, str(tmp_path) in made.recipe) == (source.read_text(), False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another user"))
+    monkeypatch.setattr("lenette.models.trust._agreed", set())
     source.unlink()
     found = verify(tmp_path / "p.json")
     assert found.end == "not verifiable here"

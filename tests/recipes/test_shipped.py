@@ -3,7 +3,7 @@
 import pytest
 
 from lenette import recipes
-from lenette.evidence.certificate import PRESETS
+from lenette.evidence.rule import PRESETS
 from lenette.models import build, count_parameters
 
 D = {"epochs": 15, "batch_size": 128, "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "claim_statistic": "best"}
