@@ -186,7 +186,7 @@ def claims(
 ) -> None:
     """Print what the documents claim beside what the proofs measured, like for like."""
     from lenette import records
-    from lenette.evidence import words
+    from lenette.evidence import table as words
     from lenette.evidence.claims import claims
     from lenette.files import write_text
 
@@ -195,8 +195,7 @@ def claims(
             results, run=run, seeds=seeds, say=lambda line: click.echo(line, err=True), progress=progress, **options
         )
     if update is not None:
-        table = words.claims_markdown(rows)
-        write_text(update, words.with_table(update.read_text(encoding="utf-8"), table))
+        write_text(update, words.with_table(update.read_text(encoding="utf-8"), words.claims_markdown(rows)))
     if as_json:
         echo_json(records.plain(rows))
     elif markdown:

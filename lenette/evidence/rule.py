@@ -119,7 +119,7 @@ def conclude(begun: Begun, runs: Sequence[Entry], recipe: Recipe) -> Conclusion:
 def conclusion_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
     """Yield where what a proof concludes does not follow from its recorded runs."""
     for name, value in records.plain(conclude(proof, proof.runs, recipe)).items():
-        differences = _unequal(records.plain(getattr(proof, name)), value, name)
+        differences = unequal(records.plain(getattr(proof, name)), value, name)
         yield from (f"{fault}, by the rule and the runs" for fault in differences)
 
 
@@ -285,14 +285,14 @@ def on_record(proof: Proof, recipe: Recipe) -> list[str]:
     ]
 
 
-def _unequal(here: Any, there: Any, name: str) -> Iterator[str]:
+def unequal(here: Any, there: Any, name: str) -> Iterator[str]:
     """Yield where two plain values differ by more than rounding."""
     if isinstance(here, dict) and isinstance(there, dict) and here.keys() == there.keys():
         for key in here:
-            yield from _unequal(here[key], there[key], f"{name}.{key}")
+            yield from unequal(here[key], there[key], f"{name}.{key}")
     elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
         for place, pair in enumerate(zip(here, there, strict=True)):
-            yield from _unequal(*pair, f"{name}[{place}]")
+            yield from unequal(*pair, f"{name}[{place}]")
     elif isinstance(here, float) and isinstance(there, float | int):
         if not math.isclose(here, there, rel_tol=1e-9, abs_tol=1e-12):
             yield f"{name} is {here}, and should be {there}"
