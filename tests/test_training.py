@@ -24,7 +24,7 @@ from lenette.errors import (
     UnsupportedByEngine,
 )
 from lenette.evidence.sealed import evaluate_part
-from lenette.models import count_parameters
+from lenette.models import count_parameters, trust
 from lenette.recipes import Recipe
 from tests.models.test_networks import COUNTS
 
@@ -367,6 +367,9 @@ def test_a_run_whose_kept_source_was_changed_is_not_resumed(quick, tmp_path, int
     file.write_text(OWN)
     run = interrupted(quick.but(model=f"{file}:tiny"))
     (run.folder / runs.SOURCE).write_text(OWN + "\n# edited\n")
+    with pytest.raises(ModelError, match="code that you have not trained with here"):
+        training.resume(run)
+    trust.remember(OWN + "\n# edited\n")
     with pytest.raises(RunError, match="its source of the network changed"):
         training.resume(run)
 
