@@ -105,6 +105,7 @@ def identify(
     text = source if models.is_file(recipe.model) else None
     network = plan.initial(functools.partial(models.build, recipe.model, len(images.classes), channels, height, text))
     models.require_fit(network, (channels, height, width), len(images.classes))
+    models.require_batch(network, (channels, height, width), len(images), recipe.batch_size)
     counts = check_budget(recipe, network)
     digests = [images.digest, evaluated.digest if evaluated else ""]
     return Identified(

@@ -444,6 +444,18 @@ def test_numbers_that_are_not_trained_count_towards_the_budget(more, told, train
         train(quick.but(model=f"{file}:Net", max_parameters=7_850))
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_last_batch_of_one_that_breaks_is_refused_before_the_first_step(engine, train, quick, tmp_path, store):
+    file = tmp_path / "nets.py"
+    file.write_text(
+        "from torch import nn\ndef net(num_classes=10, in_channels=1, image_size=28):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))\n"
+    )
+    with pytest.raises(ModelError, match=r"has 1 image.*2 \(BatchNorm1d\).*try batch_size = 298"):
+        train(quick.but(model=f"{file}:net", batch_size=299), engine=engine)
+    assert not store.exists()
+
+
 def test_a_network_without_parameters_is_refused(train, quick, tmp_path):
     file = tmp_path / "nets.py"
     file.write_text(
