@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -76,9 +76,10 @@ def test_every_batch_of_one_and_one_image_in_all():
         require_batch(flat(), IMAGE, 1, 64)
 
 
-@given(st.integers(2, 10_000), st.integers(1, 10_000))
-def test_the_batch_size_that_it_names_leaves_no_batch_of_one(num_images, batch_size):
-    assume(last_batch(num_images, batch_size) == 1)
+@given(st.integers(1, 300), st.integers(1, 30))
+def test_the_batch_size_that_it_names_leaves_no_batch_of_one(batch_size, num_batches):
+    num_images = batch_size * num_batches + 1
+    assert last_batch(num_images, batch_size) == 1
     with pytest.raises(ModelError) as error:
         require_batch(Squeezes(), IMAGE, num_images, batch_size)
     other = int(str(error.value).rpartition("batch_size = ")[2].replace(",", ""))
