@@ -40,12 +40,12 @@ def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None
 
     The rule is written down before the first run. A proof that was cut off goes on; one that is done is found.
     """
-    from lenette import recipes, records
+    from lenette import records, runs
     from lenette.evidence import prove as proving
     from lenette.evidence import words
     from lenette.evidence.verify import verify
 
-    asked = recipes.load(recipe)
+    asked = runs.load_recipe(recipe, options["store"])
     if options["accuracy"] is None and not (options["preset"] or proving.claim_to_prove(asked)):
         click.echo(
             "no last epoch's accuracy is claimed, so that it is only measured: --accuracy names one to prove", err=True

@@ -84,8 +84,8 @@ class Test(Record, frozen=True):
 
 
 class Looks(Record, frozen=True):
-    """How often the store's ledger says that runs looked at the test images: those of this proof, and, before the first
-    of them, others: so many times, by so many runs and recipes (None: not recorded by version 1)."""
+    """How often the store's ledger says that runs looked at the test images: those of this proof, and, before the rule
+    or the first of them, others: so many times, by so many runs and recipes (None: not recorded by version 1)."""
 
     own: Count
     before: Count | None
