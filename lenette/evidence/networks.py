@@ -44,9 +44,13 @@ def network_of(path: Path, proof: Proof, recipe: Recipe, run_code: bool) -> Netw
 
 
 def network_faults(network: Network, proof: Proof) -> Iterator[str]:
-    """Yield what does not fit in the network's structure and size; of the numbers version 1 recorded the trainable."""
+    """Yield what does not fit in the network's structure and size; of the numbers version 1 recorded the trainable.
+
+    A structure is as one version of torch tells it: another version's is not held to it.
+    """
     counts, size = models.count(network.model), models.num_bytes(network.model.state_dict())
-    if proof.network.structure not in (None, structure.structure(network.model)):
+    same_torch = {environment.torch for environment in proof.environments} == {str(torch.__version__)}
+    if same_torch and proof.network.structure not in (None, structure.structure(network.model)):
         yield "the network is built otherwise here than when it was proven"
     for name in ("trainable",) if proof.version == 1 else counts.__struct_fields__:
         here, there = getattr(counts, name), getattr(proof.network.counts, name)
