@@ -86,7 +86,7 @@ def test_the_build_is_the_other_half(recipe, monkeypatch):
 def test_the_native_build_is_of_versions_and_not_of_files(recipe):
     build = found(recipe, engine="native").choice.build
     assert build["arithmetic"] == 1
-    assert build.keys() == {"engine", "arithmetic", "compiler", "flags", "processor"}
+    assert build.keys() == {"engine", "arithmetic", "compiler", "flags", "processor", "libc"}
     one, two = (jobs.identify(recipe, engine="native", threads=threads) for threads in (1, 2))
     assert one.key == two.key  # its bits don't hang on the threads
 

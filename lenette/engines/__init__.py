@@ -55,8 +55,6 @@ def choose(name: str, device: str, threads: int | None, model: nn.Module, recipe
     if not 1 <= threads <= MOST_THREADS:
         raise LenetteError(f"threads = {threads}: at least 1 and at most {MOST_THREADS}")
     device = _device(device, name)
-    if name == "native" and device != "cpu":
-        raise UnsupportedByEngine(f"the native engine runs on a CPU, not on '{device}': use the reference engine")
 
     def chosen(engine: str, reason: str) -> Choice:
         ENGINES[engine].require(model, recipe, dataset)

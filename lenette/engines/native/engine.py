@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import platform
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,8 @@ class Engine:
         """
         if device != "cpu":
             raise UnsupportedByEngine(f"the native engine runs on a CPU, not on '{device}': use the reference engine")
-        return {"engine": "native", "arithmetic": ARITHMETIC_VERSION, **compiler.build_of()}
+        libc = " ".join(platform.libc_ver())  # its log and pow are in the loss and in Adam
+        return {"engine": "native", "arithmetic": ARITHMETIC_VERSION, **compiler.build_of(), "libc": libc}
 
     def _create(self) -> ctypes.c_void_p:
         recipe = self.plan.recipe
