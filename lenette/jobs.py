@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from torch import nn
 
 from lenette import data, engines, identity, models, runs
@@ -24,7 +25,7 @@ class Identified:
     """A run before anything is built: what it asks, which engine would answer, and the images and the network for it.
 
     `counts` are the network's numbers; `source` is the text of the file of a network of one's own, "" for
-    any other; `folder` where the data set was said to lie.
+    any other; `make_network` makes it anew; `folder` where the data set was said to lie.
     """
 
     recipe: Recipe
@@ -34,6 +35,7 @@ class Identified:
     network: nn.Module
     counts: models.Counts
     source: str
+    make_network: Callable[[], nn.Module]
     images: Dataset
     evaluated: Dataset | None
     folder: str | None
@@ -103,7 +105,8 @@ def identify(
     source = (models.source(recipe.model) if source is None else source) if ":" in recipe.model else ""
     plan = Plan(recipe, seed, len(images), (height, width))
     text = source if models.is_file(recipe.model) else None
-    network = plan.initial(functools.partial(models.build, recipe.model, len(images.classes), channels, height, text))
+    make_network = functools.partial(models.build, recipe.model, len(images.classes), channels, height, text)
+    network = plan.initial(make_network)
     models.require_fit(network, (channels, height, width), len(images.classes))
     models.require_batch(network, (channels, height, width), len(images), recipe.batch_size)
     counts = check_budget(recipe, network)
@@ -116,10 +119,21 @@ def identify(
         network=network,
         counts=counts,
         source=text or "",
+        make_network=make_network,
         images=images,
         evaluated=evaluated,
         folder=None if folder is None else str(Path(folder).absolute()),
     )
+
+
+def with_seed(found: Identified, seed: int) -> Identified:
+    """Return the run of another seed; what doesn't hang on the seed is not checked again."""
+    plan = Plan(found.recipe, seed, found.plan.num_images, found.plan.image_size)
+    network = plan.initial(found.make_network)
+    initial = identity.weights(network.state_dict())
+    about = msgspec.structs.replace(found.question.network, initial=initial)
+    question = msgspec.structs.replace(found.question, seed=seed, network=about)
+    return dataclasses.replace(found, plan=plan, network=network, question=question)
 
 
 def prepare(found: Identified) -> Prepared:

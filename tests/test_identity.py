@@ -106,6 +106,14 @@ def test_identify_builds_no_engine(recipe, tmp_path, monkeypatch):
     assert (len(work.questions), len(work.todo)) == (3, 2)
 
 
+def test_another_seed_of_a_run_is_the_run_of_that_seed(recipe):
+    first = found(recipe)
+    assert jobs.with_seed(first, 0).key == first.key
+    other = jobs.with_seed(first, 5)
+    assert other.question == found(recipe, 5).question
+    assert (other.key, other.plan.seed) == (found(recipe, 5).key, 5)
+
+
 def test_auto_takes_the_reference_where_the_compiler_fails(recipe, monkeypatch):
     def fails(*_, **__):
         raise UnsupportedByEngine("the native engine's C++ doesn't compile")

@@ -10,7 +10,7 @@ from typing import Any
 
 from lenette import models, runs
 from lenette.errors import DiskFull, RunError
-from lenette.jobs import identify, prepare
+from lenette.jobs import Identified, identify, prepare, with_seed
 from lenette.many import workers
 from lenette.many.costs import Costs, timed
 from lenette.many.workers import Job
@@ -170,10 +170,13 @@ def _identify(jobs: Iterable[tuple[Recipe, int]], how: dict[str, Any]) -> Work:
     load = workers.loading_once()
     read = functools.cache(models.source)
     work = Work([], {}, {}, ("", "", 0))
+    first: dict[Recipe, Identified] = {}
     for recipe, seed in jobs:
         source = read(recipe.model) if ":" in recipe.model else None
-        asked = (how["folder"], how["engine"], how["device"], how["threads"])
-        identified = identify(recipe, seed, *asked, load, source)
+        if recipe not in first:
+            asked = (how["folder"], how["engine"], how["device"], how["threads"])
+            first[recipe] = identify(recipe, seed, *asked, load, source)
+        identified = with_seed(first[recipe], seed)
         choice = identified.choice
         work.how = (choice.name, choice.device, choice.threads)
         question = identified.question.digest
