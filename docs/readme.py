@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+from lenette.evidence.proof import read_done
+
 ROOT = Path(__file__).parent.parent
 ENGINES = ROOT / "results" / "benchmarks" / "engines.json"
 CERTIFICATES = ROOT / "results" / "certificates"
@@ -35,21 +37,21 @@ def certificates() -> str:
         "\n| recipe | parameters | epochs | seeds | test, last epoch (95 % interval) | range | aim | verdict |",
         "|---|--:|--:|--:|---|---|--:|---|",
     ]
-    proofs = [json.loads(path.read_text(encoding="utf-8")) for path in CERTIFICATES.glob("*.json")]
-    for proof in sorted(proofs, key=lambda proof: proof["parameters"]):
-        found = proof["summary"]
+    proofs = [read_done(path) for path in CERTIFICATES.glob("*.json")]
+    for proof in sorted(proofs, key=lambda proof: proof.network.counts.trainable):
+        found = proof.summary
         mean, low, high, minimum, maximum = (
-            f"{100 * found[name]:.2f}" for name in ("mean", "low", "high", "minimum", "maximum")
+            f"{100 * getattr(found, name):.2f}" for name in ("mean", "low", "high", "minimum", "maximum")
         )
-        epochs = next(row["measured"] for row in proof["certificate"]["budget"] if row["name"] == "max_epochs")
+        epochs = next(row.measured for row in proof.budget if row.name == "max_epochs")
         cells = [
-            f"`{proof['name']}`",
-            f"{proof['parameters']:,}",
+            f"`{proof.name}`",
+            f"{proof.network.counts.trainable:,}",
             epochs,
-            found["num_seeds"],
+            found.num_seeds,
             f"{mean} ({low} to {high})",
         ]
-        cells += [f"{minimum} to {maximum}", f"{100 * proof['rule']['accuracy']:.2f}", proof["verdict"]["verdict"]]
+        cells += [f"{minimum} to {maximum}", f"{100 * (proof.rule.accuracy or 0):.2f}", proof.verdict.verdict]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n\n"
 

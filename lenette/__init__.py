@@ -26,7 +26,7 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str):  # type: ignore[no-untyped-def]  # `typing` takes a third of the import
+def __getattr__(name: str):  # untyped: `typing` takes a third of the import
     if name == "__version__":
         from importlib.metadata import version
 

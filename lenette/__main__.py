@@ -1,6 +1,6 @@
 """The command: Ctrl-C is taken before anything else is imported."""
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 
 _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until it is taken, it ends the process, without a word
 

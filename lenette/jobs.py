@@ -23,7 +23,7 @@ Load = Callable[[Recipe, str | Path | None], tuple[Dataset, Dataset | None]]
 class Identified:
     """A run before anything is built: what it asks, which engine would answer, and the images and the network for it.
 
-    `parameters` are the network's trainable ones; `source` is the text of the file of a network of one's own, "" for
+    `counts` are the network's numbers; `source` is the text of the file of a network of one's own, "" for
     any other; `folder` where the data set was said to lie.
     """
 
@@ -32,7 +32,7 @@ class Identified:
     choice: Choice
     plan: Plan
     network: nn.Module
-    parameters: int
+    counts: models.Counts
     source: str
     images: Dataset
     evaluated: Dataset | None
@@ -56,7 +56,7 @@ class Identified:
             engine_reason=choice.reason,
             device=choice.device,
             threads=choice.threads,
-            parameters=self.parameters,
+            parameters=self.counts.trainable,
             num_steps=self.plan.num_steps,
             data=runs.DataAbout(
                 name=images.name,
@@ -70,6 +70,7 @@ class Identified:
             ),
             question=self.question,
             build=choice.build,
+            counts=self.counts,
         )
 
 
@@ -104,7 +105,8 @@ def identify(
     text = source if models.is_file(recipe.model) else None
     network = plan.initial(functools.partial(models.build, recipe.model, len(images.classes), channels, height, text))
     models.require_fit(network, (channels, height, width), len(images.classes))
-    parameters = check_budget(recipe, network)
+    models.require_batch(network, (channels, height, width), len(images), recipe.batch_size)
+    counts = check_budget(recipe, network)
     digests = [images.digest, evaluated.digest if evaluated else ""]
     return Identified(
         recipe=recipe,
@@ -112,7 +114,7 @@ def identify(
         choice=engines.choose(engine, device, threads, network, recipe, images),
         plan=plan,
         network=network,
-        parameters=parameters,
+        counts=counts,
         source=text or "",
         images=images,
         evaluated=evaluated,
@@ -160,8 +162,8 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
     return images, None
 
 
-def check_budget(recipe: Recipe, network: nn.Module) -> int:
-    """Return the network's number of trainable parameters.
+def check_budget(recipe: Recipe, network: nn.Module) -> models.Counts:
+    """Return the network's numbers.
 
     Raises:
         ModelError: it has none.
@@ -176,7 +178,7 @@ def check_budget(recipe: Recipe, network: nn.Module) -> int:
                 f"model '{recipe.model}' exceeds the budget: {value:,} against {name} = {getattr(recipe, name):,}"
                 + _untrained(counts)
             )
-    return counts.trainable
+    return counts
 
 
 def _untrained(counts: models.Counts) -> str:

@@ -56,7 +56,7 @@ def decode(text: bytes | str, kind: type[Kind], where: object, error: type[Lenet
         raise error(f"{where} is damaged: {str(failure).replace('`$.', '`')}") from failure
 
 
-def convert(value: Any, kind: type[Kind], where: object, error: type[LenetteError] = LenetteError) -> Kind:
+def convert(value: Any, kind: Any, where: object, error: type[LenetteError] = LenetteError) -> Any:
     """Return the record of that type which plain values make."""
     try:
         return msgspec.convert(value, type=kind)

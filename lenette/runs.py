@@ -67,7 +67,7 @@ class About(Record, frozen=True, kw_only=True):
     """What is known of a run before its first step, and its status.
 
     `question` and `build` make its `key` (see `identity`); runs of version 1 have no question, and their key was made
-    by another rule. `parameters` are those that are trained.
+    by another rule. `parameters` are those that are trained; `counts` tell all of the network's numbers apart.
     """
 
     key: str
@@ -83,6 +83,7 @@ class About(Record, frozen=True, kw_only=True):
     data: DataAbout
     question: Question | None = None
     build: Build | None = None
+    counts: models.Counts | None = None
     diverged_at: DivergedAt | None = None
 
 

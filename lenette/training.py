@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from lenette import identity, ledger, recipes, runs
+from lenette import identity, ledger, runs
 from lenette.engines import Engine
 from lenette.environment import environment
 from lenette.errors import Diverged, RunError

@@ -24,7 +24,7 @@ from lenette.errors import (
     UnsupportedByEngine,
 )
 from lenette.evidence.sealed import evaluate_part
-from lenette.models import count_parameters
+from lenette.models import count_parameters, trust
 from lenette.recipes import Recipe
 from tests.models.test_networks import COUNTS
 
@@ -367,6 +367,9 @@ def test_a_run_whose_kept_source_was_changed_is_not_resumed(quick, tmp_path, int
     file.write_text(OWN)
     run = interrupted(quick.but(model=f"{file}:tiny"))
     (run.folder / runs.SOURCE).write_text(OWN + "\n# edited\n")
+    with pytest.raises(ModelError, match="code that you have not trained with here"):
+        training.resume(run)
+    trust.remember(OWN + "\n# edited\n")
     with pytest.raises(RunError, match="its source of the network changed"):
         training.resume(run)
 
@@ -439,6 +442,18 @@ def test_numbers_that_are_not_trained_count_towards_the_budget(more, told, train
     )
     with pytest.raises(BudgetError, match=told):
         train(quick.but(model=f"{file}:Net", max_parameters=7_850))
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_last_batch_of_one_that_breaks_is_refused_before_the_first_step(engine, train, quick, tmp_path, store):
+    file = tmp_path / "nets.py"
+    file.write_text(
+        "from torch import nn\ndef net(num_classes=10, in_channels=1, image_size=28):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))\n"
+    )
+    with pytest.raises(ModelError, match=r"has 1 image.*2 \(BatchNorm1d\).*try batch_size = 298"):
+        train(quick.but(model=f"{file}:net", batch_size=299), engine=engine)
+    assert not store.exists()
 
 
 def test_a_network_without_parameters_is_refused(train, quick, tmp_path):

@@ -40,12 +40,12 @@ def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None
 
     The rule is written down before the first run. A proof that was cut off goes on; one that is done is found.
     """
-    from lenette import recipes, records
+    from lenette import records, runs
     from lenette.evidence import prove as proving
     from lenette.evidence import words
     from lenette.evidence.verify import verify
 
-    asked = recipes.load(recipe)
+    asked = runs.load_recipe(recipe, options["store"])
     if options["accuracy"] is None and not (options["preset"] or proving.claim_to_prove(asked)):
         click.echo(
             "no last epoch's accuracy is claimed, so that it is only measured: --accuracy names one to prove", err=True
@@ -186,7 +186,7 @@ def claims(
 ) -> None:
     """Print what the documents claim beside what the proofs measured, like for like."""
     from lenette import records
-    from lenette.evidence import words
+    from lenette.evidence import table as words
     from lenette.evidence.claims import claims
     from lenette.files import write_text
 
@@ -195,8 +195,7 @@ def claims(
             results, run=run, seeds=seeds, say=lambda line: click.echo(line, err=True), progress=progress, **options
         )
     if update is not None:
-        table = words.claims_markdown(rows)
-        write_text(update, words.with_table(update.read_text(encoding="utf-8"), table))
+        write_text(update, words.with_table(update.read_text(encoding="utf-8"), words.claims_markdown(rows)))
     if as_json:
         echo_json(records.plain(rows))
     elif markdown:

@@ -38,7 +38,7 @@ def runs(store: Path, as_json: bool) -> None:
 
 
 def _row(run: "Run", as_json: bool) -> dict[str, Any]:
-    last = run.metrics[-1] if run.metrics else None
+    last = next(reversed(run.metrics), None)
     part = run.part or "train"
     accuracy = getattr(last, f"{part}_accuracy", None)
     return {

@@ -113,7 +113,8 @@ def range_test(
     from lenette import studies
     from lenette.report import study as page
 
-    found = studies.range_test(_changed(recipe, changes), **{name: v for name, v in how.items() if v is not None})
+    asked = _changed(recipe, changes, store)
+    found = studies.range_test(asked, **{name: v for name, v in how.items() if v is not None})
     written = page.write(found, out or Path("studies") / f"range-test-{_file_name(recipe)}", _command())
     if as_json:
         echo_json({"suggestion": found.suggestion, "suggested": found.suggested, "answer": found.answer})
@@ -131,7 +132,7 @@ def _conduct(question: str, named: str | tuple[str, ...], arguments: dict[str, A
     given = {name: value for name, value in arguments.items() if value is not None}
     names = [named] if isinstance(named, str) else list(named)
     _refuse_varied(changes, VARIED.get(question, list(given.get("over", {}))))
-    recipes = [_changed(name, changes) for name in names]
+    recipes = [_changed(name, changes, options["store"]) for name in names]
     asked = recipes if question == "ladder" else recipes[0]
     with saying_how_to_go_on(), display(as_json) as progress:
         found = getattr(studies, question)(
@@ -157,8 +158,8 @@ def _refuse_varied(changes: tuple[str, ...], varied: list[str]) -> None:
             raise RecipeError(f"--set {name}: this study sets {name} itself, in each of its cells: leave it out")
 
 
-def _changed(recipe: str, changes: tuple[str, ...]) -> Any:
-    from lenette import recipes
+def _changed(recipe: str, changes: tuple[str, ...], store: Path) -> Any:
+    from lenette import runs
     from lenette.errors import RecipeError
     from lenette.studies import grid
 
@@ -168,7 +169,7 @@ def _changed(recipe: str, changes: tuple[str, ...]) -> Any:
             raise RecipeError(
                 f"--set {name}: one value, not {len(listed)}; a grid's axes are given to `lenette sweep --over`"
             )
-    return recipes.load(recipe).but(**{name: listed[0] for name, listed in values.items()})
+    return runs.load_recipe(recipe, store).but(**{name: listed[0] for name, listed in values.items()})
 
 
 def _ask(estimate: Any, yes: bool) -> None:

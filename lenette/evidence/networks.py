@@ -1,5 +1,6 @@
 """The networks of a proof: built anew, and the weights of its seeds, in one file beside it or where else they lie."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from lenette import files, identity, models, records, runs
 from lenette.errors import LenetteError, ModelError, RunError
 from lenette.evidence.proof import Proof
 from lenette.inference import Network
-from lenette.models import trust
+from lenette.models import structure, trust
 from lenette.recipes import Recipe
 
 State = dict[str, torch.Tensor]
@@ -40,6 +41,23 @@ def network_of(path: Path, proof: Proof, recipe: Recipe, run_code: bool) -> Netw
     except ModelError as error:
         raise NotHere(str(error)) from error
     return Network(model, about.classes, about.shape, about.mean, about.std)
+
+
+def network_faults(network: Network, proof: Proof) -> Iterator[str]:
+    """Yield what does not fit in the network's structure and size; of the numbers version 1 recorded the trainable.
+
+    A structure is as one version of torch tells it: another version's is not held to it.
+    """
+    counts, size = models.count(network.model), models.num_bytes(network.model.state_dict())
+    same_torch = {environment.torch for environment in proof.environments} == {str(torch.__version__)}
+    if same_torch and proof.network.structure not in (None, structure.structure(network.model)):
+        yield "the network is built otherwise here than when it was proven"
+    for name in ("trainable",) if proof.version == 1 else counts.__struct_fields__:
+        here, there = getattr(counts, name), getattr(proof.network.counts, name)
+        if here != there:
+            yield f"the network has {here:,} numbers that are {name}, not {there:,}"
+    if size != proof.network.bytes:
+        yield f"the network has {size:,} bytes of weights, not {proof.network.bytes:,}"
 
 
 def read_weights(path: Path) -> State:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from lenette import identity, models, recipes, records
+from lenette.data import Dataset
 from lenette.environment import Environment
 from lenette.errors import LenetteError
 from lenette.evidence.entry import Entry, Time
@@ -27,6 +28,7 @@ Word = Annotated[str, Meta(max_length=2_000)]
 SourceDigest = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]  # of a network of one's own; "" for a shipped one
 NumImages = Annotated[int, Meta(ge=1, le=100_000_000)]
 Size = Annotated[int, Meta(ge=1, le=100_000)]
+FileName = Annotated[str, Meta(pattern=r"^[^/\\\x00]{1,255}$")]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=1_000)]
 Seeds = Annotated[list[Count], Meta(min_length=1, max_length=100_000)]
 
@@ -82,8 +84,8 @@ class Test(Record, frozen=True):
 
 
 class Looks(Record, frozen=True):
-    """How often the store's ledger says that runs looked at the test images: those of this proof, and, before the first
-    of them, others: so many times, by so many runs and recipes (None: not recorded by version 1)."""
+    """How often the store's ledger says that runs looked at the test images: those of this proof, and, before the rule
+    or the first of them, others: so many times, by so many runs and recipes (None: not recorded by version 1)."""
 
     own: Count
     before: Count | None
@@ -170,7 +172,7 @@ class Proof(Begun, frozen=True, kw_only=True, tag="done"):
     looks: Looks
     environments: Annotated[list[Environment], Meta(min_length=1, max_length=100_000)]
     runs: Annotated[list[Entry], Meta(min_length=1, max_length=100_000)]
-    weights: Annotated[str, Meta(pattern=r"^[^/\\\x00]{1,255}$")] | None
+    weights: FileName | None
     summary: Summary
     verdict: Verdict
     budget: list[Limit]
@@ -278,3 +280,19 @@ def recipe_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
         yield "two classes have one name"
     if proof.test.digest == data.digest:
         yield "the test images are the training images"
+
+
+def data_faults(proof: Proof, train: Dataset, test: Dataset) -> Iterator[str]:
+    """Yield which of the recorded images, and of what is known of them, are not those that are here."""
+    about = proof.data
+    held = {
+        "training images": (about.digest, train.digest),
+        "number of training images": (about.num_images, len(train)),
+        "classes": (about.classes, list(train.classes)),
+        "image size": (about.shape, list(train.images.shape[1:])),
+        "means": (about.mean, list(train.mean)),
+        "standard deviations": (about.std, list(train.std)),
+        "test images": (proof.test.digest, test.digest),
+        "number of test images": (proof.test.num_images, len(test)),
+    }
+    yield from (f"the {name} of {about.name} are others here" for name, (there, here) in held.items() if there != here)

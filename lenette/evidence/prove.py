@@ -7,11 +7,12 @@ began with.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from lenette import data, identity, ledger, many, models, recipes, records, runs
+from lenette import data, identity, ledger, many, models, records, runs
 from lenette.environment import Environment
 from lenette.errors import RunError
 from lenette.evidence import sealed
@@ -75,7 +76,7 @@ def prove(
         LenetteError: the recipe, data, network or budget won't do, or `out` holds another proof.
         KeyboardInterrupt: on Ctrl-C; the same call goes on.
     """
-    recipe = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    recipe = runs.load_recipe(recipe, Path(store)) if isinstance(recipe, str) else recipe
     if preset is not None:
         recipe, accuracy_of_preset = with_preset(recipe, preset)
         accuracy = accuracy_of_preset if accuracy is None else accuracy
@@ -186,7 +187,7 @@ def _finish(out: Path, store: Path, begun: Begun, made: list[Run], images: data.
         **{name: getattr(begun, name) for name in Begun.__struct_fields__},
         finished=_now(),
         test=Test(images.digest, len(images)),
-        looks=_looks(sealed.looks(store, images.digest), made),
+        looks=_looks(sealed.looks(store, images.digest), made, begun.begun),
         environments=environments,
         runs=entries,
         weights=kept.name if keep else None,
@@ -205,7 +206,7 @@ def _entry(run: Run, state: State, images: data.Dataset, environment: int) -> En
     entry = Entry(
         seed=run.seed,
         key=about.key,
-        status=records.convert(about.status, Ended, f"the status of run {run.id}", RunError),
+        status=cast(Ended, about.status),
         created=datetime.fromisoformat(about.created),
         environment=environment,
         initial=about.question.network.initial,
@@ -236,10 +237,10 @@ def _entry(run: Run, state: State, images: data.Dataset, environment: int) -> En
     )
 
 
-def _looks(found: Sequence[ledger.Look], made: Sequence[Run]) -> Looks:
-    """Return how often these runs looked at the test images, and others before the first of them."""
+def _looks(found: Sequence[ledger.Look], made: Sequence[Run], begun: datetime) -> Looks:
+    """Return how often these runs looked at the test images, and others before the rule and the first of them."""
     own = {run.about.key for run in made}
-    first = min(run.about.created for run in made)
+    first = max(begun.isoformat(timespec="seconds"), min(run.about.created for run in made))
     before = [look for look in found if look.key not in own and look.time <= first]
     known = [look for look in before if look.what != "unreadable"]
     return Looks(

@@ -119,7 +119,7 @@ def conclude(begun: Begun, runs: Sequence[Entry], recipe: Recipe) -> Conclusion:
 def conclusion_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
     """Yield where what a proof concludes does not follow from its recorded runs."""
     for name, value in records.plain(conclude(proof, proof.runs, recipe)).items():
-        differences = _unequal(records.plain(getattr(proof, name)), value, name)
+        differences = unequal(records.plain(getattr(proof, name)), value, name)
         yield from (f"{fault}, by the rule and the runs" for fault in differences)
 
 
@@ -181,7 +181,7 @@ def verdict_words(begun: Begun, summary: Summary, verdict: Verdict) -> list[str]
         words.append(f"Claim: at least {100 * goal:g} % in the mean over seeds. Verdict: {verdict.verdict}.")
         ended = summary.num_seeds - len(summary.diverged)
         if summary.collapsed:
-            words.append(f"{collapsed_words(summary)}: the rule's bounds are made for seeds that scatter alike.")
+            words.append("The rule's bounds are made for seeds that scatter alike, and these do not: some collapsed.")
         elif verdict.low is not None and verdict.high is not None:
             words.append(
                 f"The mean of {ended} seeds is {percent(summary.mean, 3)}; with one-sided confidence of "
@@ -199,7 +199,10 @@ def verdict_words(begun: Begun, summary: Summary, verdict: Verdict) -> list[str]
                 f"The training diverged with seed {', '.join(map(str, summary.diverged))}: that refutes the claim, and "
                 "the figures are those of the other seeds."
             )
-    words.append("The interval covers other seeds on these same test images; it says nothing of other images.")
+    if summary.collapsed:
+        words.append("The figures are of these same test images; they say nothing of other images.")
+    else:
+        words.append("The interval covers other seeds on these same test images; it says nothing of other images.")
     if summary.before_the_rule:
         words.append(
             f"The runs of seed {', '.join(map(str, summary.before_the_rule))} had been made before the rule was "
@@ -253,7 +256,7 @@ def certificate(found: Conclusion, counts: Counts) -> Certificate | None:
     if not found.budget:
         return None
     verdict = found.verdict.verdict
-    why_not = [f"no accuracy is proven: the verdict is '{verdict}'"] if verdict != "proven" else []
+    why_not = [f"the verdict is '{verdict}'"] if verdict != "proven" else []
     why_not += [f"{limit.name} = {limit.limit:,} is exceeded" for limit in found.budget if not limit.met]
     if seeds := found.summary.before_the_rule:
         why_not.append(f"the runs of seed {_shown(seeds)} were made before the rule was written")
@@ -285,14 +288,14 @@ def on_record(proof: Proof, recipe: Recipe) -> list[str]:
     ]
 
 
-def _unequal(here: Any, there: Any, name: str) -> Iterator[str]:
+def unequal(here: Any, there: Any, name: str) -> Iterator[str]:
     """Yield where two plain values differ by more than rounding."""
     if isinstance(here, dict) and isinstance(there, dict) and here.keys() == there.keys():
         for key in here:
-            yield from _unequal(here[key], there[key], f"{name}.{key}")
+            yield from unequal(here[key], there[key], f"{name}.{key}")
     elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
         for place, pair in enumerate(zip(here, there, strict=True)):
-            yield from _unequal(*pair, f"{name}[{place}]")
+            yield from unequal(*pair, f"{name}[{place}]")
     elif isinstance(here, float) and isinstance(there, float | int):
         if not math.isclose(here, there, rel_tol=1e-9, abs_tol=1e-12):
             yield f"{name} is {here}, and should be {there}"

@@ -20,7 +20,7 @@ from lenette.evidence import networks, version1
 from lenette.evidence.again import Again, train_again
 from lenette.evidence.entry import SAME_IMAGES, Entry, accuracy_of, run_faults, same_loss
 from lenette.evidence.networks import NotHere, State
-from lenette.evidence.proof import Proof, file_faults, read_done, recipe_faults, recipe_of
+from lenette.evidence.proof import Proof, data_faults, file_faults, read_done, recipe_faults, recipe_of
 from lenette.evidence.rule import (
     Certificate,
     Conclusion,
@@ -33,7 +33,6 @@ from lenette.evidence.rule import (
 from lenette.evidence.sealed import wrong
 from lenette.inference import Network
 from lenette.metrics import evaluate
-from lenette.models import structure
 from lenette.recipes import Recipe
 from lenette.records import Record
 from lenette.text import count, number
@@ -159,12 +158,11 @@ class _Found:
 
 def _chosen(path: Path, proof: Proof, retrain: Sequence[int] | Literal["all"]) -> list[Entry]:
     there = {run.seed: run for run in proof.runs}
-    if retrain == "all":
-        return proof.runs
-    for seed in retrain:
+    chosen = there if retrain == "all" else dict.fromkeys(retrain)
+    for seed in chosen:
         if seed not in there:
             raise LenetteError(f"{path} has no run of seed {seed}; it has {', '.join(map(str, there))}")
-    return [there[seed] for seed in dict.fromkeys(retrain)]
+    return [there[seed] for seed in chosen]
 
 
 def _on_paper(path: Path, proof: Proof, recipe: Recipe, found: _Found) -> None:
@@ -186,19 +184,7 @@ def _images(proof: Proof, recipe: Recipe, folder: str | Path | None, found: _Fou
         train, test = (data.load(recipe.dataset, part, folder) for part in ("train", "test"))
     except DataError as error:
         raise NotHere(str(error)) from error
-    held = {
-        "training images": (proof.data.digest, train.digest),
-        "number of training images": (proof.data.num_images, len(train)),
-        "classes": (proof.data.classes, list(train.classes)),
-        "image size": (proof.data.shape, list(train.images.shape[1:])),
-        "means": (proof.data.mean, list(train.mean)),
-        "standard deviations": (proof.data.std, list(train.std)),
-        "test images": (proof.test.digest, test.digest),
-        "number of test images": (proof.test.num_images, len(test)),
-    }
-    faults = [
-        f"the {name} of {recipe.dataset} are others here" for name, (there, here) in held.items() if there != here
-    ]
+    faults = list(data_faults(proof, train, test))
     if faults and recipe.dataset not in data.DATASETS:  # whose images may be anybody's
         raise NotHere(f"{'; '.join(faults)}: --data names the folder of those that the proof is of")
     found.hold("data", faults)
@@ -208,17 +194,8 @@ def _images(proof: Proof, recipe: Recipe, folder: str | Path | None, found: _Fou
 def _network(path: Path, proof: Proof, recipe: Recipe, run_code: bool, found: _Found) -> tuple[Network, Proof]:
     """Return the network, having held it to what is recorded of it, and the proof with its numbers as counted here."""
     network = networks.network_of(path, proof, recipe, run_code)
-    counts, size = models.count(network.model), models.num_bytes(network.model.state_dict())
-    faults = []
-    if proof.network.structure not in (None, structure.structure(network.model)):
-        faults.append("the network is built otherwise here than when it was proven")
-    for name in ("trainable",) if proof.version == 1 else counts.__struct_fields__:
-        here, there = getattr(counts, name), getattr(proof.network.counts, name)
-        if here != there:
-            faults.append(f"the network has {here:,} numbers that are {name}, not {there:,}")
-    if size != proof.network.bytes:
-        faults.append(f"the network has {size:,} bytes of weights, not {proof.network.bytes:,}")
-    found.hold("the network's size", faults)
+    found.hold("the network's size", networks.network_faults(network, proof))
+    counts = models.count(network.model)
     counted = msgspec.structs.replace(proof.network, counts=counts)
     return network, msgspec.structs.replace(proof, network=counted)
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, structs
@@ -16,9 +16,9 @@ from lenette import recipes, records
 from lenette.environment import Environment
 from lenette.errors import LenetteError
 from lenette.evidence import proof as today
-from lenette.evidence.entry import Curve, Entry, Time
-from lenette.evidence.proof import Proof, SourceDigest, Word
-from lenette.evidence.rule import spread_of, verdict_words
+from lenette.evidence.entry import Curve, Ended, Entry, Time
+from lenette.evidence.proof import Begun, Proof, SourceDigest, Word
+from lenette.evidence.rule import conclude, unequal, verdict_words
 from lenette.models import Counts
 from lenette.recipes import Recipe
 from lenette.records import Count, Digest, Record
@@ -39,7 +39,7 @@ class _Test(Record, frozen=True):
 class _Run(Record, frozen=True, kw_only=True):
     seed: Count
     key: Digest
-    status: Literal["done", "cut", "diverged"]
+    status: Ended
     created: Time
     environment: Count
     curve: Curve
@@ -51,56 +51,12 @@ class _Run(Record, frozen=True, kw_only=True):
 
 
 class _Weights(Record, frozen=True):
-    file: Annotated[str, Meta(pattern=r"^[^/\\\x00]{1,255}$")] | None
+    file: today.FileName | None
     digest: Digest | None
     bytes: Count
 
 
-class _Best(Record, frozen=True):
-    mean: float
-    low: float | None
-    high: float | None
-    minimum: float
-    maximum: float
-    optimism: float
-
-
-class _Times(Record, frozen=True):
-    train: records.Seconds
-    evaluate: records.Seconds
-    longest: records.Seconds
-
-
-class _Summary(Record, frozen=True, kw_only=True):
-    num_seeds: Count
-    diverged: list[Count]
-    before_the_rule: list[Count]
-    level: float
-    mean: float | None
-    deviation: float | None
-    low: float | None
-    high: float | None
-    minimum: float | None
-    maximum: float | None
-    best_epoch: _Best | None
-    seconds: _Times
-
-
-class _Verdict(Record, frozen=True):
-    verdict: Literal["proven", "refuted", "undecided", "none"]
-    low: float | None
-    high: float | None
-    words: list[Word]
-
-
-class _Certificate(Record, frozen=True):
-    granted: bool
-    budget: list[today.Limit]
-
-
-class Proof1(Record, frozen=True, kw_only=True):
-    """A whole proof of version 1."""
-
+class _Proof(Record, frozen=True, kw_only=True):
     kind: str
     version: Literal[1]
     name: Word
@@ -117,17 +73,18 @@ class Proof1(Record, frozen=True, kw_only=True):
     environments: Annotated[list[Environment], Meta(min_length=1, max_length=100_000)]
     runs: Annotated[list[_Run], Meta(min_length=1, max_length=100_000)]
     weights: _Weights
-    summary: _Summary
-    verdict: _Verdict
-    certificate: _Certificate | None
+    summary: dict[str, Any]
+    verdict: dict[str, Any]
+    certificate: dict[str, Any] | None
     digest: str
 
 
-_OTHERWISE = ("best_epoch", "seconds")
+class _Status(msgspec.Struct):
+    status: str = ""
 
 
 def read(path: Path, text: bytes) -> Proof:
-    """Return the proof of version 1 that the text holds, as one of today.
+    """Return the proof of version 1 that the text holds, as one of today, what it concludes drawn anew from its runs.
 
     Its budget counts what version 1 did, the trainable parameters; `verify` counts the network's others.
 
@@ -135,34 +92,31 @@ def read(path: Path, text: bytes) -> Proof:
         LenetteError: it differs in form, or was begun and not finished.
     """
     old = _decode(path, text)
-    summary, best = old.summary, old.summary.best_epoch
-    ended = {run.seed: run.accuracy for run in old.runs if run.accuracy is not None}
-    spread = {name: spread_of(list(ended), list(ended.values()))[name] for name in ("collapsed", "median")}
-    kept = {name: getattr(old, name) for name in ("name", "begun", "rule", "data", "engine", "finished")}
-    return Proof(
+    begun = Begun(
         version=1,
+        name=old.name,
+        begun=old.begun,
+        rule=old.rule,
         recipe=old.recipe.toml,
         versions=None,
         numbers=None,
+        data=old.data,
+        engine=old.engine,
         network=today.Network(None, "", old.recipe.source_digest, Counts(old.parameters, 0, 0, 0), old.bytes),
+    )
+    recipe = today.recipe_of(begun)
+    own = old.test.openings if recipe.protocol == "sealed" else len(old.runs)
+    entries = [Entry(initial=None, **structs.asdict(run)) for run in old.runs]
+    return Proof(
+        **structs.asdict(begun),
+        finished=old.finished,
         test=today.Test(old.test.digest, old.test.num_images),
-        looks=today.Looks(old.test.openings, None, None, None),
+        looks=today.Looks(own, None, None, None),
         environments=old.environments,
-        runs=[Entry(initial=None, **{name: getattr(run, name) for name in _Run.__struct_fields__}) for run in old.runs],
+        runs=entries,
         weights=old.weights.file,
-        summary=today.Summary(
-            **{name: getattr(summary, name) for name in _Summary.__struct_fields__ if name not in _OTHERWISE} | spread,
-            best_epoch=None
-            if best is None
-            else today.Best(best.mean, best.low, best.high, best.minimum, best.maximum, best.optimism),
-            train_seconds=summary.seconds.train,
-            evaluate_seconds=summary.seconds.evaluate,
-            longest_seconds=summary.seconds.longest,
-        ),
-        verdict=today.Verdict(old.verdict.verdict, old.verdict.low, old.verdict.high),
-        budget=old.certificate.budget if old.certificate else [],
+        **structs.asdict(conclude(begun, entries, recipe)),
         digest=old.digest,
-        **kept,
     )
 
 
@@ -188,28 +142,40 @@ def faults(path: Path, proof: Proof, recipe: Recipe) -> Iterator[str]:
         yield f"the weights of all runs have {old.weights.bytes:,} bytes: that is not their number times {old.bytes:,}"
     if (old.weights.file is None) != (old.weights.digest is None):
         yield "a file of weights has a digest, and no other"
-    if old.weights.digest not in (None, _sha256(path.parent / str(old.weights.file)) or old.weights.digest):
-        yield f"{old.weights.file} is not the file of weights that the proof was written with"
-    if old.verdict.words != verdict_words(proof, structs.replace(proof.summary, collapsed=[]), proof.verdict):
-        yield "the verdict's words do not say what its figures say"
-    proven = old.verdict.verdict == "proven" and all(limit.met for limit in proof.budget)
-    if old.certificate is not None and old.certificate.granted != proven:
-        yield "the certificate is not what the verdict and the budget say"
-    if (old.certificate is None) != (not proof.budget):
-        yield "a certificate is of a budget"
+    kept = path.parent / (old.weights.file or "")
+    if kept.is_file() and kept.stat().st_size <= records.MAX_BYTES and _sha256(kept) != old.weights.digest:
+        yield f"{kept} is not the file of weights that the proof was written with"
+    for name, value in concluded(proof).items():
+        yield from (f"{fault}, by the rule and the runs" for fault in unequal(plain[name], value, name))
 
 
-def _decode(path: Path, text: bytes) -> Proof1:
+def concluded(proof: Proof) -> dict[str, Any]:
+    """Return what version 1 wrote as conclusions of a proof, in its form."""
+    summary, verdict = records.plain(proof.summary), records.plain(proof.verdict)
+    best = summary.pop("best_epoch")
+    seconds = {name: summary.pop(f"{name}_seconds") for name in ("train", "evaluate", "longest")}
+    told = verdict_words(proof, structs.replace(proof.summary, collapsed=[]), proof.verdict)
+    proven = proof.verdict.verdict == "proven" and all(limit.met for limit in proof.budget)
+    return {
+        "summary": {
+            **_without(summary, "collapsed", "median"),
+            "best_epoch": best and {**_without(best, "above_last"), "optimism": best["above_last"]},
+            "seconds": seconds,
+        },
+        "verdict": {**verdict, "words": told},
+        "certificate": {"granted": proven, "budget": records.plain(proof.budget)} if proof.budget else None,
+    }
+
+
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _decode(path: Path, text: bytes) -> _Proof:
     if records.decode(text, _Status, path).status == "begun":
         raise LenetteError(f"the proof {path} was begun by version 1 and can't go on: begin anew with another --out")
-    return records.decode(text, Proof1, path)
-
-
-class _Status(msgspec.Struct):
-    status: str = ""
+    return records.decode(text, _Proof, path)
 
 
 def _sha256(path: Path) -> str:
-    if not path.is_file() or path.stat().st_size > records.MAX_BYTES:
-        return ""
     return hashlib.sha256(path.read_bytes()).hexdigest()

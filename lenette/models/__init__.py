@@ -6,6 +6,7 @@ from collections.abc import Callable
 from torch import nn
 
 from lenette.errors import ModelError, nearest
+from lenette.models.batches import require_batch
 from lenette.models.counts import Counts, count
 from lenette.models.deep import deep_19k
 from lenette.models.four_conv import four_conv_593k
@@ -26,6 +27,7 @@ __all__ = [
     "format_summary",
     "is_file",
     "num_bytes",
+    "require_batch",
     "require_fit",
     "source",
     "summary",

@@ -208,7 +208,7 @@ def best_epoch(lines: list[Epoch], part: str | None) -> EpochFigures | None:
 def budget(run: Run, lines: list[Epoch]) -> list[BudgetRow]:
     """Return each limit of the recipe's budget beside what was measured."""
     measured = {
-        "max_parameters": run.about.parameters,
+        "max_parameters": counts.parameters if (counts := run.about.counts) else run.about.parameters,
         "max_epochs": lines[-1].epoch if lines else None,
         "max_seconds": lines[-1].train_seconds if lines else None,
         "max_bytes": _num_bytes(run),

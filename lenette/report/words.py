@@ -7,7 +7,7 @@ from lenette.runs import Run
 from lenette.text import count, duration, percent, percent_interval, points
 
 BUDGETS = {
-    "max_parameters": ("trainable parameters", "{:,}"),
+    "max_parameters": ("parameters", "{:,}"),
     "max_epochs": ("epochs", "{:,}"),
     "max_seconds": ("seconds of training", "{:,.1f}"),
     "max_bytes": ("bytes of weights", "{:,}"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lenette import jobs, many, recipes, runs
+from lenette import jobs, many, runs
 from lenette.errors import RecipeError, RunError
 from lenette.many import Estimate
 from lenette.recipes import Recipe
@@ -228,7 +228,7 @@ def _grid(base: Recipe, over: Mapping[str, Sequence[Any]]) -> list[Named]:
 
 
 def _recipe(recipe: Recipe | str) -> Recipe:
-    return recipes.load(recipe) if isinstance(recipe, str) else recipe
+    return runs.load_recipe(recipe) if isinstance(recipe, str) else recipe
 
 
 def _every(recipe: Recipe) -> Recipe:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lenette import engines, files, jobs, models, recipes
+from lenette import engines, files, jobs, models, runs
 from lenette.engines import Engine
 from lenette.errors import RecipeError
 from lenette.many.workers import threads_restored
@@ -120,7 +120,7 @@ def range_test(
         raise RecipeError(f"low = {low:g}, high = {high:g}: the rate must rise, from above 0")
     if seeds < 1:
         raise RecipeError(f"seeds = {seeds}: at least 1")
-    base = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    base = runs.load_recipe(recipe) if isinstance(recipe, str) else recipe
     base = base.but(schedule="constant", epochs=epochs)
     images, _ = jobs.datasets(base, folder)
     losses: list[list[float]] = []

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from lenette.models import trust
 from lenette.runs import SOURCE, Run
 
 NETWORK = """
@@ -40,6 +41,7 @@ def received(cli, tmp_path, marker, monkeypatch):
     source.unlink()
     marker.unlink()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
+    monkeypatch.setattr(trust, "_agreed", set())  # of this process
     return copy
 
 

@@ -5,7 +5,7 @@ from lenette.errors import LenetteError
 from lenette.evidence import claims as module
 from lenette.evidence.claims import Claim, Row, claims, documented, row
 from lenette.evidence.proof import read_done
-from lenette.evidence.words import BEGIN, END, claim_lines, claim_verdict, claims_markdown, with_table
+from lenette.evidence.table import BEGIN, END, claim_lines, claim_verdict, claims_markdown, with_table
 from lenette.stats import position, spread
 from tests.evidence.conftest import ROOT, TINY
 

@@ -813,8 +813,11 @@ def removed1(proof):
 
 
 FORGERIES_1 = {
-    "words": (lambda proof: proof["verdict"]["words"].append("Granted."), "the verdict's words do not say"),
-    "granted": (lambda proof: proof["certificate"].update(granted=True), "the certificate is not what"),
+    "words": (lambda proof: proof["verdict"]["words"].append("Granted."), "verdict.words is"),
+    "granted": (
+        lambda proof: proof["certificate"].update(granted=True),
+        "certificate.granted is True, and should be False",
+    ),
     "no certificate": (lambda proof: proof.update(certificate=None), "budget"),
     "key": (lambda proof: proof["runs"][0].update(key="ab" * 32), "its key is not that"),
     "seed": (lambda proof: proof["runs"][0].update(seed=2000), "its key is not that"),

@@ -12,7 +12,7 @@ from lenette import records
 from lenette.errors import DataError, LenetteError
 from lenette.evidence.again import LEVEL
 from lenette.evidence.prove import prove
-from lenette.evidence.rule import _unequal
+from lenette.evidence.rule import unequal
 from lenette.evidence.verify import verify
 from lenette.evidence.words import verify_lines
 from tests.evidence.conftest import ROOT, TINY, plain, write
@@ -265,6 +265,6 @@ def test_a_shipped_proof_is_verified_on_mnist(path, mnist_folder):
 
 
 def test_rounding_is_no_difference():
-    assert list(_unequal({"a": [0.1 + 0.2, 1]}, {"a": [0.3, 1]}, "x")) == []
-    assert list(_unequal({"a": 0.31}, {"a": 0.3}, "x")) == ["x.a is 0.31, and should be 0.3"]
-    assert len(list(_unequal({"a": True}, {"a": 1}, "x"))) == 1
+    assert list(unequal({"a": [0.1 + 0.2, 1]}, {"a": [0.3, 1]}, "x")) == []
+    assert list(unequal({"a": 0.31}, {"a": 0.3}, "x")) == ["x.a is 0.31, and should be 0.3"]
+    assert len(list(unequal({"a": True}, {"a": 1}, "x"))) == 1

@@ -278,8 +278,6 @@ const char* attempt(F f) noexcept {
 extern "C" {
 using namespace lenette;
 
-// Each function that can fail returns null, or what failed.
-
 const char* lenette_create(int batch_size, int64_t num_images, int threads, const Settings* settings,
                            const Weights* weights, Network** to) {
     return attempt([&] {
@@ -290,7 +288,6 @@ const char* lenette_create(int batch_size, int64_t num_images, int threads, cons
 }
 
 void lenette_destroy(Network* network) { delete network; }
-
 int lenette_num_classes(const Network* network) { return network->num_classes(); }
 
 const char* lenette_train(Network* network, const Epoch* epoch, const Steps* steps) {

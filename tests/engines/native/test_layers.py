@@ -142,3 +142,21 @@ def test_a_kernel_wider_than_the_registers():
 
 def test_two_images_in_a_batch_of_three_hundred():
     check([nn.Flatten(), nn.Linear(144, 5)], batch_size=300, num_images=302, lr=0.01)
+
+
+# One image is a batch to batch-norm only where a map has more than one pixel: PyTorch refuses the rest.
+@pytest.mark.parametrize(
+    ("batch_size", "num_images"), [(1, 3), (2, 5), (7, 15), (8, 17), (20, 21), (20, 28), (40, 40), (500, 33)]
+)
+def test_any_size_of_batch(batch_size, num_images):
+    layers = [nn.Conv2d(1, 3, 3, stride=2), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(75, 5)]
+    check(layers, batch_size, num_images, lr=0.1)
+
+
+@pytest.mark.parametrize(("batch_size", "num_images"), [(2, 4), (3, 8), (20, 22), (20, 37), (500, 33)])
+def test_any_size_of_batch_for_batch_norm_over_single_values(batch_size, num_images):
+    layers = [
+        nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 6),
+        nn.BatchNorm1d(6), nn.Sigmoid(), nn.Linear(6, 5),
+    ]  # fmt: skip
+    check(layers, batch_size, num_images, lr=0.01, tolerance=1e-7)

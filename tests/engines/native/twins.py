@@ -25,6 +25,10 @@ def noise(count: int, channels: int = 1, size: int = 28, classes: int = 10) -> D
 class Float64Reference(reference.Engine):
     """The reference in float64, from the pixels on."""
 
+    @staticmethod
+    def require(*_: object) -> None:
+        """Take float64 too."""
+
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         epoch, place = divmod(self.step, self.plan.steps_per_epoch)
         size = self.plan.recipe.batch_size
