@@ -69,6 +69,7 @@ class Identified:
                 shape=list(images.images.shape[1:]),
                 mean=list(images.mean),
                 std=list(images.std),
+                preparation=images.preparation,
             ),
             question=self.question,
             build=choice.build,
@@ -122,7 +123,7 @@ def identify(
         make_network=make_network,
         images=images,
         evaluated=evaluated,
-        folder=None if folder is None else str(Path(folder).absolute()),
+        folder=data.lies_in(recipe.dataset, folder),
     )
 
 
@@ -162,16 +163,20 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
     Raises:
         DataError: the data set is missing or damaged, or its images are not square.
     """
-    images = data.load(recipe.dataset, "train", folder)
-    if images.images.shape[2] != images.images.shape[3]:
-        raise DataError(f"data set '{images.name}': its images are {list(images.images.shape[2:])}, not square")
+    how = (folder, recipe.image_size, recipe.image_fit or "pad")
+    images = data.load(recipe.dataset, "train", *how)
+    height, width = images.images.shape[2:]
+    if height != width:
+        raise DataError(
+            f"data set '{images.name}': its images are {width}x{height}, not square: image_size brings them to squares"
+        )
     part = runs.evaluated_part(recipe)
     if part == "test":
-        return images, data.load(recipe.dataset, "test", folder)
-    if part == "validation" and part in data.parts(recipe.dataset):
-        return images, data.load(recipe.dataset, part, folder)
+        return images, data.load(recipe.dataset, "test", *how)
+    if part == "validation" and part in data.parts(recipe.dataset, folder):
+        return images, data.load(recipe.dataset, part, *how)
     if part == "validation":
-        kept, held_out = splits.validation(images.labels, recipe.fold)
+        kept, held_out = splits.held_out(images.labels, recipe.fold)
         return images.subset(kept, "train"), images.subset(held_out, "validation")
     return images, None
 

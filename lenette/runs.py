@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from lenette import files, models, recipes, records
+from lenette.data.preparation import Preparation
 from lenette.environment import Environment
 from lenette.errors import RecipeError, RunError, nearest
 from lenette.identity import Build, Question
@@ -43,7 +44,8 @@ Status = Literal["running", "interrupted", "cut", "diverged", "done"]
 
 class DataAbout(Record, frozen=True):
     """The data of a run: `digest` of the training images and of those evaluated every epoch, "" where there are none;
-    `folder` where they lay, None for where they were found; `shape` [C, H, W]; `mean` and `std` of each channel."""
+    `folder` where they lay, None for where they were found; `shape` [C, H, W]; `mean` and `std` of each channel;
+    `preparation` how a picture becomes such an image, None in older records."""
 
     name: str
     folder: str | None
@@ -53,6 +55,7 @@ class DataAbout(Record, frozen=True):
     shape: list[Count]
     mean: list[float]
     std: list[float]
+    preparation: Preparation | None = None
 
 
 class DivergedAt(Record, frozen=True):

@@ -31,6 +31,7 @@ def users_mnist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | Non
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("LENETTE_DATA", raising=False)
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("user")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("lenette.data.places.TORCHVISION_ROOTS", ())
         yield found
 

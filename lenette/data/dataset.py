@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 import torch
 
+from lenette.data.preparation import Preparation
 from lenette.errors import DataError
 
 
@@ -16,7 +17,8 @@ class Dataset:
     """One part of a data set.
 
     `images` is uint8 [N, C, H, W], `labels` int64 [N] in 0..len(classes)-1. `mean` and `std` hold one number a channel,
-    of images/255, and are always those of the whole training part.
+    of images/255, and are always those of the whole training part. `preparation` says how a picture becomes an image
+    as these, and `notes` what to know about how they were read, in sentences.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Dataset:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    preparation: Preparation = Preparation()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lenette.data.catalogue import DATASETS, Entry, File, published
+from lenette.data.names import visible, words
 
 # Where torchvision's examples and tutorials put their `root`.
 TORCHVISION_ROOTS = ("data", ".", "~/data", "~/.cache/torchvision", "~/.cache/torch")
@@ -48,8 +49,17 @@ def forms(file: File, folder: Path) -> list[Path]:
 
 
 def locate(file: File, folder: Path) -> Path | None:
-    """Return the path of `file` in `folder`, or None."""
-    return next((path for path in forms(file, folder) if path.is_file()), None)
+    """Return the path of `file` in `folder`, or None; its name may be in capitals, or be a folder's that holds it."""
+    usual = next((path for path in forms(file, folder) if path.is_file()), None)
+    if usual is not None or not folder.is_dir():
+        return usual
+    try:
+        places = [path for path in visible(folder) if words(path.name)[: len(words(file.name))] == words(file.name)]
+        inside = [path for place in places for path in (visible(place) if place.is_dir() else [place])]
+    except OSError:
+        return None
+    right = (words(file.name), [*words(file.name), "gz"])
+    return next((path for path in inside if path.is_file() and words(path.name) in right), None)
 
 
 def needed(entry: Entry, part: str) -> tuple[File, ...]:

@@ -25,3 +25,10 @@ def validation(labels: torch.Tensor, fold: int = 0, folds: int = 6) -> tuple[tor
     held_out = np.zeros(len(labels), dtype=bool)
     held_out[by_class_then_chance[fold::folds]] = True
     return torch.from_numpy(np.flatnonzero(~held_out)), torch.from_numpy(np.flatnonzero(held_out))
+
+
+def held_out(labels: torch.Tensor, fold: int = 0, folds: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return `validation`'s indices, except that the only image of a class is always for training."""
+    train, held = validation(labels, fold, folds)
+    single = labels.bincount()[labels[held]] == 1
+    return torch.cat([train, held[single]]).sort().values, held[~single]

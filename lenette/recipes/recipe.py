@@ -78,6 +78,16 @@ class Recipe:
         used_by=("protocol", {"sealed": 0}),
     )
 
+    image_size: int = _field(
+        "bring one's own pictures to squares of so many pixels (0: as they are)", 0, group="what", high=4096
+    )
+    image_fit: str = _field(
+        "how a picture becomes a square: pad with the colour of its edge, crop to its middle, or squash",
+        group="what",
+        choices=("pad", "crop", "squash"),
+        used_by=("image_size", "pad"),
+    )
+
     epochs: int = _field("passes over the training images", 10, low=1, high=100_000)
     batch_size: int = _field("images a step; the last batch of an epoch may be short", 128, low=1, high=1_000_000)
     optimizer: str = _field("optimiser", "sgd", choices=("sgd", "adam", "adamw"))

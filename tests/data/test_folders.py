@@ -119,7 +119,7 @@ def spoil_empty_test(root):
     [
         (spoil_unknown_class, "test", "test/bb: class 'bb' is not among training's; did you mean 'b'"),
         (spoil_size, "train", r"b/2\.png: 5x3 pixels, where the images before it have 5x4"),
-        (spoil_test_size, "test", r"test/b/1\.png: 5x3 pixels"),
+        (spoil_test_size, "test", r"mine \(test\): images of 5x3 pixels, where training's are 5x4"),
         (spoil_test_colour, "test", "coloured"),
         (spoil_text, "train", r"notes\.txt: not a picture of a kind"),
         (spoil_damaged, "train", r"1\.png: not a readable picture"),

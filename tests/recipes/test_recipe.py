@@ -20,16 +20,20 @@ def number(name):
     """Return valid values of a number's field."""
     about = NUMBERS[name].metadata
     high = min(about["high"], 1000)
-    low = max(about["low"], 1) if name in ("crop_size", "erase_size") else about["low"]
+    low = max(about["low"], 1) if name in ("crop_size", "erase_size", "image_size") else about["low"]
     return st.integers(low, high) if NUMBERS[name].type is int else st.floats(low, high)
 
 
 @st.composite
 def any_recipe(draw):
     """Draw a valid recipe: choices, then some of the fields that these choices use."""
-    choices = {f.name: draw(st.sampled_from(f.metadata["choices"])) for f in fields(Recipe) if f.metadata["choices"]}
+    choices = {
+        f.name: draw(st.sampled_from(f.metadata["choices"]))
+        for f in fields(Recipe)
+        if f.metadata["choices"] and not f.metadata["used_by"]
+    }
     values = {"model": "lenet5", "name": draw(st.text(max_size=5)), **choices, **NEEDED.get(choices["schedule"], {})}
-    values |= {name: draw(number(name)) for name in ("crop_size", "erase_size") if draw(st.booleans())}
+    values |= {name: draw(number(name)) for name in ("crop_size", "erase_size", "image_size") if draw(st.booleans())}
     for name, f in NUMBERS.items():
         parent, users = f.metadata["used_by"] or (None, {})
         used = parent is None or (choices.get(parent) in users if isinstance(users, dict) else parent in values)
@@ -200,6 +204,7 @@ def test_a_network_and_a_data_set_may_lie_anywhere():
 DEFAULTS = {
     2: {
         **{"model": None, "dataset": "mnist", "protocol": "sealed", "fold": {"sealed": 0}, "epochs": 10},
+        **{"image_size": 0, "image_fit": "pad"},
         **{"batch_size": 128, "optimizer": "sgd", "lr": 0.05, "momentum": {"sgd": 0.9}, "nesterov": {"sgd": False}},
         **{"beta1": {"adam": 0.9, "adamw": 0.9}, "beta2": {"adam": 0.999, "adamw": 0.999}},
         **{"eps": {"adam": 1e-8, "adamw": 1e-8}, "weight_decay": 0.0, "schedule": "onecycle"},
