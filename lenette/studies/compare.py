@@ -1,12 +1,14 @@
 """What may be said of a study's cells: differences, the preferred one, convergence, over- and underfitting.
 
 Means and intervals are those of `stats`, over seeds. Two kinds of difference hold together at 95 %, by rules that were
-tried on whole answers of made-up cells that are all alike (`python -m tests.studies.levels`):
+tried on whole answers to 2,000 studies each of 3 to 9 made-up cells, all alike, over 3 to 10 seeds (the command is
+`python -m tests.studies.levels`), where the standard error of a rate of 5 % is 0.5 %:
 
 - Which cells are compared was settled beforehand (a ladder's steps, each augmentation against none): the differences
-  are paired by seed, and their intervals Student's at 1 - 0.05 / number of differences (Bonferroni).
+  are paired by seed, and their intervals Student's at 1 - 0.05 / number of differences (Bonferroni). From 3.6 to 5.8 %
+  of the answers called a cell better or worse, 4.7 % in the mean.
 - The data chose the cell that the others are held against: the intervals hold for all pairs (Games and Howell), so that
-  it doesn't matter which was chosen.
+  it doesn't matter which was chosen. From 1.2 to 5.4 % of the answers called a cell worse.
 """
 
 from collections.abc import Iterable, Sequence
