@@ -5,12 +5,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 from torch import nn
 
 from lenette import data, engines, identity, models, runs
 from lenette.data import Dataset, splits
+from lenette.data.pictures import Fit
 from lenette.engines import Choice, Engine
 from lenette.errors import BudgetError, DataError, ModelError, RecipeError, UnsupportedByEngine
 from lenette.identity import Question
@@ -163,22 +165,25 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
     Raises:
         DataError: the data set is missing or damaged, or its images are not square.
     """
-    how = (folder, recipe.image_size, recipe.image_fit or "pad")
-    images = data.load(recipe.dataset, "train", *how)
+    images = part(recipe, "train", folder)
     height, width = images.images.shape[2:]
     if height != width:
         raise DataError(
             f"data set '{images.name}': its images are {width}x{height}, not square: image_size brings them to squares"
         )
-    part = runs.evaluated_part(recipe)
-    if part == "test":
-        return images, data.load(recipe.dataset, "test", *how)
-    if part == "validation" and part in data.parts(recipe.dataset, folder):
-        return images, data.load(recipe.dataset, part, *how)
-    if part == "validation":
+    evaluated = runs.evaluated_part(recipe)
+    if evaluated == "test" or (evaluated == "validation" and evaluated in data.parts(recipe.dataset, folder)):
+        return images, part(recipe, evaluated, folder)
+    if evaluated == "validation":
         kept, held_out = splits.held_out(images.labels, recipe.fold)
         return images.subset(kept, "train"), images.subset(held_out, "validation")
     return images, None
+
+
+def part(recipe: Recipe, name: str, folder: str | Path | None = None) -> Dataset:
+    """Return a part of the recipe's data set, its pictures made ready as the recipe says."""
+    fit: Fit = cast("Fit", recipe.image_fit or "pad")
+    return data.load(recipe.dataset, name, folder, recipe.image_size, fit)
 
 
 def check_budget(recipe: Recipe, network: nn.Module) -> models.Counts:

@@ -24,7 +24,8 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from lenette import files, models, recipes, records
-from lenette.data.preparation import Preparation
+from lenette.data import DATASETS
+from lenette.data.preparation import Preparation, published
 from lenette.environment import Environment
 from lenette.errors import RecipeError, RunError, nearest
 from lenette.identity import Build, Question
@@ -229,6 +230,15 @@ class Run:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"can't read {path}: {error}") from error
+
+    @property
+    def preparation(self) -> Preparation:
+        """How a picture becomes an image as those that it was trained on are (see `prepare.ready`)."""
+        known = self.about.data.preparation
+        if known is None:  # a run of version 1
+            name = self.recipe.dataset
+            return published(name) if name in DATASETS else Preparation()
+        return known
 
     def network(self) -> Network:
         """Return the network with its final weights.

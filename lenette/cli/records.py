@@ -1,5 +1,7 @@
 """lenette runs, show, report, evaluate, predict."""
 
+from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +132,7 @@ def evaluate(
 @click.command()
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--split", is_flag=True, help="several digits in a picture: an answer for each, in reading order")
 @click.option("--show", is_flag=True, help="draw what the network saw")
 @click.option(
     "--save", type=click.Path(path_type=Path, file_okay=False), help="folder for PNGs of what the network saw"
@@ -138,56 +141,82 @@ def evaluate(
 @store_option
 @json_option
 def predict(
-    run: str, images: tuple[Path, ...], show: bool, save: Path | None, run_code: bool, store: Path, as_json: bool
+    run: str,
+    images: tuple[Path, ...],
+    split: bool,
+    show: bool,
+    save: Path | None,
+    run_code: bool,
+    store: Path,
+    as_json: bool,
 ) -> None:
-    """Say which class each of IMAGES shows, with RUN's network: PNG, JPEG or BMP.
+    """Say which class each of IMAGES (pictures, or folders of them) shows, with RUN's network.
 
-    For a data set made as MNIST, a digit of any size, dark on light or light on dark, is cut out, brought to a box of
-    20x20 and centred by mass in 28x28. For a folder of one's own, a picture is taken as it is, as in training.
+    A picture is made ready as the training images were: for digits like MNIST's the ink is cut out, brought to a box
+    of 20x20 and centred; for a folder of one's own the whole picture is taken. One that can't be read is named, and the
+    others are answered.
     """
     import torch
 
-    from lenette.data import DATASETS, folders
-    from lenette.prepare import as_mnist
+    from lenette import prepare
+    from lenette.errors import DataError
     from lenette.runs import find
 
     found = find(run, store, run_code)
-    if found.recipe.dataset in DATASETS:
-        seen = [as_mnist(path) for path in images]
-    else:
-        seen = [folders.read_picture(path) for path in images]
-    batches = [torch.from_numpy(image.copy()).reshape(1, *image.shape[:2], -1).permute(0, 3, 1, 2) for image in seen]
-    network = found.network()
-    probabilities = torch.cat([network.probabilities(batch) for batch in batches])
+    network, preparation = found.network(), found.preparation
     answers: list[dict[str, Any]] = []
-    for path, image, row in zip(images, seen, probabilities.tolist(), strict=True):
-        ranked = sorted(zip(network.classes, row, strict=True), key=lambda pair: -pair[1])
-        answers.append(
-            {"image": str(path), "class": ranked[0][0], "probabilities": dict(zip(network.classes, row, strict=True))}
-        )
-        if save is not None:
-            answers[-1]["seen"] = str(_save_png(image, save / f"{path.stem}-seen.png"))
-        if not as_json:
-            click.echo(f"{path}: " + "  ".join(f"{name} {share:.1%}" for name, share in ranked[:3]))
-            if show:
-                click.echo(_sketch(image))
+    faults = 0
+    for path in _pictures(images):
+        try:
+            look = prepare.split if split else lambda *how: [prepare.look(*how)]
+            seen = look(path, preparation, network.shape)
+        except DataError as error:
+            faults += 1
+            answers.append({"image": str(path), "fault": str(error)})
+            click.echo(f"Error: {error}", err=True)
+            continue
+        for one in seen:
+            row = network.probabilities(torch.from_numpy(one.image.copy())[None])[0].tolist()
+            ranked = sorted(zip(network.classes, row, strict=True), key=lambda pair: -pair[1])
+            shares = dict(zip(network.classes, row, strict=True))
+            answers.append({"image": str(path), "class": ranked[0][0], "probabilities": shares, "notes": one.notes})
+            if save is not None:
+                answers[-1]["seen"] = str(_save_png(one.image, save, path.stem))
+            if not as_json:
+                click.echo(f"{path}: " + "  ".join(f"{name} {share:.1%}" for name, share in ranked[:3]))
+                for note in one.notes:
+                    click.echo(f"  {note}")
+                if show:
+                    click.echo(_sketch(one.image))
     if as_json:
         echo_json(answers)
+    if faults:
+        raise click.exceptions.Exit(1)
 
 
-def _save_png(image: Any, path: Path) -> Path:
+def _pictures(named: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield the pictures that were named, and those in the folders that were."""
+    for path in named:
+        inside = sorted(one for one in path.iterdir() if one.is_file() and one.name[0] != ".") if path.is_dir() else []
+        yield from inside or [path]
+
+
+def _save_png(image: Any, folder: Path, stem: str) -> Path:
+    """Save uint8 [C, H, W] under a name that no other picture there has."""
     from PIL import Image
 
     from lenette.files import replacing
 
+    names = chain([f"{stem}-seen.png"], (f"{stem}-seen-{number}.png" for number in count(2)))
+    path = next(folder / name for name in names if not (folder / name).exists())
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, format="png")
+        Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(temporary, format="png")
     return path
 
 
 def _sketch(image: Any) -> str:
-    """Draw uint8 [H, W] or [H, W, 3] with characters, two columns a pixel since they are twice as high as wide."""
-    image = image if image.ndim == 2 else image.mean(axis=2).astype("uint8")
+    """Draw uint8 [C, H, W] with characters, two columns a pixel since they are twice as high as wide."""
+    image = image.mean(axis=0).astype("uint8")
     shades = " .:-=+*#%@"
     return "\n".join(
         "".join(shades[pixel * len(shades) // 256] * 2 for pixel in row).rstrip() for row in image.tolist()

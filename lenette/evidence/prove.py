@@ -34,7 +34,7 @@ from lenette.evidence.proof import (
     write,
 )
 from lenette.evidence.rule import FIRST_SEED, conclude, make_rule, with_preset
-from lenette.jobs import Identified, identify
+from lenette.jobs import Identified, identify, part
 from lenette.metrics import evaluate
 from lenette.recipes import Recipe
 from lenette.runs import Run
@@ -102,7 +102,7 @@ def prove(
                     store=store,
                     progress=progress,
                 )
-                _finish(out, store, proof, made, data.load(recipe.dataset, "test", folder))
+                _finish(out, store, proof, made, part(recipe, "test", folder))
             return read_done(out)
     except Timeout:
         raise RunError(f"the proof {out} is being made by another process") from None

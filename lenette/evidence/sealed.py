@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from lenette import data, identity, ledger, records, runs
+from lenette import data, identity, jobs, ledger, records, runs
 from lenette.errors import RunError, SealedError
 from lenette.evidence.networks import read_weights
 from lenette.jobs import datasets
@@ -60,7 +60,7 @@ def evaluate_part(
             f"run {run.id} is sealed: its {part} images are opened once, at the end; "
             "say --open-test if this is the end (the opening is written down)"
         )
-    images = _own_images(run, part, folder) if own else data.load(dataset or recipe.dataset, part, folder)
+    images = _own_images(run, part, folder) if own else data.load_for(run.about.data, str(dataset), part, folder)
     told = ""
     if seen:
         require_same_kind(run, images)
@@ -208,4 +208,4 @@ def _own_images(run: Run, part: str, folder: str | Path | None) -> data.Dataset:
         return images
     if part == "validation" and part not in data.parts(recipe.dataset):
         raise SealedError(f"run {run.id} holds out no validation images (protocol {recipe.protocol})")
-    return data.load(recipe.dataset, part, folder)
+    return jobs.part(recipe, part, folder)

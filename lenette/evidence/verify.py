@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 import torch
 
-from lenette import data, models, runs, training
+from lenette import data, jobs, models, runs, training
 from lenette.errors import DataError, LenetteError, RunError
 from lenette.evidence import networks, version1
 from lenette.evidence.again import Again, train_again
@@ -181,7 +181,7 @@ def _on_paper(path: Path, proof: Proof, recipe: Recipe, found: _Found) -> None:
 def _images(proof: Proof, recipe: Recipe, folder: str | Path | None, found: _Found) -> data.Dataset:
     """Return the test images, having held them and the training images to what is recorded."""
     try:
-        train, test = (data.load(recipe.dataset, part, folder) for part in ("train", "test"))
+        train, test = (jobs.part(recipe, part, folder) for part in ("train", "test"))
     except DataError as error:
         raise NotHere(str(error)) from error
     faults = list(data_faults(proof, train, test))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lenette import data, files
+from lenette import data, files, jobs
 from lenette.errors import LenetteError
 from lenette.evidence import words
 from lenette.evidence.compare import Comparison
@@ -103,7 +103,7 @@ def evaluated_images(first: str | Path, found: Comparison, folder: str | Path | 
         return None
     proof = read_done(first)
     try:
-        images = data.load(recipe_of(proof).dataset, "test", folder)
+        images = jobs.part(recipe_of(proof), "test", folder)
     except LenetteError:
         return None
     return images if images.digest == proof.test.digest else None

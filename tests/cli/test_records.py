@@ -6,7 +6,7 @@ from PIL import Image
 
 from lenette import data, runs
 from lenette.evidence import sealed
-from lenette.prepare import as_mnist
+from lenette.prepare import ready
 from lenette.records import plain
 
 
@@ -104,12 +104,12 @@ def test_predict(cli, run, store, drawn, tmp_path):
     import torch
 
     (answer,) = cli.json("predict", "digits", drawn, "--store", store, "--save", tmp_path / "seen")
-    seen = as_mnist(drawn)
-    expected = run.network().probabilities(torch.from_numpy(seen)[None, None])[0]
+    seen = ready(drawn, run.preparation, run.about.data.shape)
+    expected = run.network().probabilities(torch.from_numpy(seen.copy())[None])[0]
     assert list(answer["probabilities"]) == [str(digit) for digit in range(10)]
     assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist())
     assert answer["class"] == str(expected.argmax().item())
-    assert np.array_equal(np.asarray(Image.open(answer["seen"])), seen)
+    assert np.array_equal(np.asarray(Image.open(answer["seen"])), seen[0])
 
 
 def test_predict_shows_what_it_saw(cli, run, store, drawn):
