@@ -5,12 +5,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 from torch import nn
 
 from lenette import data, engines, identity, models, runs
 from lenette.data import Dataset, splits
+from lenette.data.pictures import Fit
 from lenette.engines import Choice, Engine
 from lenette.errors import BudgetError, DataError, ModelError, RecipeError, UnsupportedByEngine
 from lenette.identity import Question
@@ -163,7 +165,7 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
     Raises:
         DataError: the data set is missing or damaged, or its images are not square.
     """
-    how = (folder, recipe.image_size, recipe.image_fit or "pad")
+    how = (folder, recipe.image_size, cast(Fit, recipe.image_fit or "pad"))
     images = data.load(recipe.dataset, "train", *how)
     height, width = images.images.shape[2:]
     if height != width:
