@@ -4,7 +4,7 @@ import gzip
 import io
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -54,11 +54,12 @@ def read(path: Path) -> Csv:
     ids: list[bytes] = []
     columns: Columns | None = None
     number = 1
-    for lines in _chunks(path, where):
+    for chunk in _chunks(path, where):
+        lines = chunk
         if columns is None:
-            columns = _columns(lines[0], where)
+            columns = _columns(chunk[0], where)
             if columns.header:
-                lines, number = lines[1:], 2
+                lines, number = chunk[1:], 2
         if not lines:
             continue
         pixels = _take_apart(lines, number, columns, labels, ids, where)
@@ -144,16 +145,17 @@ def _take_apart(
         found = line.count(columns.separator) + 1
         if found != columns.number:
             raise DataError(f"{where}, line {place}: {found} columns, where the first line has {columns.number}")
+        rest = line
         if columns.ids is not None:
-            first, _, line = line.partition(columns.separator)
+            first, _, rest = rest.partition(columns.separator)
             ids.append(first.strip())
         if columns.label is not None and columns.label == columns.number - 1:
-            line, _, last = line.rpartition(columns.separator)
+            rest, _, last = rest.rpartition(columns.separator)
             labels.append(last.strip())
         elif columns.label is not None:
-            first, _, line = line.partition(columns.separator)
+            first, _, rest = rest.partition(columns.separator)
             labels.append(first.strip())
-        pixels.append(line)
+        pixels.append(rest)
     return pixels
 
 
@@ -185,7 +187,7 @@ def _parsed(lines: list[bytes], number: int, columns: Columns, where: str) -> np
     return values.reshape(len(lines), width).astype(np.uint8 if values.dtype == np.int64 else np.float32)
 
 
-def submission(ids: np.ndarray | None, id_name: str, answers: list[str]) -> str:
+def submission(ids: np.ndarray | None, id_name: str, answers: Sequence[str]) -> str:
     """Return the text of Kaggle's submission.csv: a line for each image, with its id, or its number from 1."""
     import csv
 

@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 import torch
 
-from lenette.data.preparation import Preparation
+from lenette.data.preparation import AS_IT_IS, Preparation
 from lenette.errors import DataError
 
 
@@ -28,7 +28,7 @@ class Dataset:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    preparation: Preparation = Preparation()
+    preparation: Preparation = AS_IT_IS
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ TYPES: dict[int, np.dtype] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4")}
 KINDS = {"images": (0x08, 3), "labels": (0x08, 1), "table": (0x0C, 2)}
 # EMNIST's largest file holds 697,932 images of 784 bytes, 522 MiB; nothing honest passes the double of it.
 MAX_BYTES = 2**30
+STEP = 4096  # bytes that are unpacked at once
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -70,18 +71,25 @@ def parse(raw: bytes, kind: str, name: str, sha256: str | None = None) -> np.nda
     return np.frombuffer(content, dtype, offset=header_size).reshape(shape).astype(dtype.newbyteorder("="))
 
 
+def encode(array: np.ndarray) -> bytes:
+    """Return an array uint8 of any dimensions as the bytes of an IDX file."""
+    return bytes((0, 0, 0x08, array.ndim)) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
 def _inflate(raw: bytes, size: int, name: str) -> bytes:
     """Unpack gzip bytes to `size` + 1 bytes at most: the one byte more tells a longer file from a whole one."""
     parts: list[bytes] = []
-    room = size + 1
-    while raw and room > 0:
-        member = zlib.decompressobj(wbits=31)
+    room, place, member = size + 1, 0, zlib.decompressobj(wbits=31)
+    while place < len(raw) and room > 0:
+        if member.eof:
+            member = zlib.decompressobj(wbits=31)
+        piece = raw[place : place + STEP]  # what a member leaves over is copied: not all the rest each time
         try:
-            parts.append(member.decompress(raw, room))
+            parts.append(member.decompress(piece, room))
         except zlib.error as error:
             raise DataError(f"{name}: damaged gzip ({error})") from error
         room -= len(parts[-1])
-        if room > 0 and not member.eof:
-            raise DataError(f"{name}: truncated gzip ({size + 1 - room:,} bytes unpacked)")
-        raw = member.unused_data
+        place += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
+    if room > 0 and not member.eof:
+        raise DataError(f"{name}: truncated gzip ({size + 1 - room:,} bytes unpacked)")
     return b"".join(parts)

@@ -1,9 +1,13 @@
 """What lies on this machine: listing, verifying and importing data sets."""
 
+import hashlib
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import numpy as np
+
+from lenette.data import idx, tables
 from lenette.data.catalogue import DATASETS, Entry, File, published
 from lenette.data.checking import checked_by, hash_file, is_gzip, read_checked
 from lenette.data.loading import ways_out
@@ -85,6 +89,9 @@ def import_folder(name: str, source: str | Path, folder: str | Path | None = Non
             extract(archive, entry.archive, entry.files, target)
             return target
         found = {file: next((path for place in places if (path := locate(file, place))), None) for file in entry.files}
+        if not any(found.values()) and tables.is_table(source):
+            _convert(entry, source, target)
+            return target
         if missing := [file.name for file, path in found.items() if path is None]:
             raise DataError(f"{source}: doesn't hold {', '.join(missing)} of '{name}', plain or .gz. {ways_out(entry)}")
         for file, path in found.items():
@@ -97,12 +104,39 @@ def import_folder(name: str, source: str | Path, folder: str | Path | None = Non
 
 def _find_archive(entry: Entry, source: Path, places: list[Path]) -> Path | None:
     if source.is_file():
-        if entry.archive is None:
-            raise DataError(f"{source}: '{entry.name}' is imported from a folder")
-        return source
+        if entry.archive is not None:
+            return source
+        if not source.name.lower().endswith(tables.SUFFIXES):
+            raise DataError(f"{source}: '{entry.name}' is imported from a folder, or from a table")
+        return None
     if entry.archive is None or any(locate(entry.files[0], place) for place in places):
         return None
     return next((path for place in places if (path := place / entry.archive.name).is_file()), None)
+
+
+def _convert(entry: Entry, source: Path, target: Path) -> None:
+    """Write the set's IDX files from tables, as Keras or Hugging Face keep it, that hold the very same images."""
+    rows = tables.read(source)
+    contents: dict[File, bytes] = {}
+    for part, files in entry.parts.items():
+        held = rows.get(part)
+        number = 0 if held is None else len(held.images)
+        if held is None or held.labels is None or held.labels.dtype.kind != "i" or number != entry.sizes[part]:
+            raise DataError(
+                f"{source}: {number:,} labelled images of its {part} part, where '{entry.name}' has "
+                f"{entry.sizes[part]:,}. As a data set of your own they can be trained on: --dataset {source}"
+            )
+        for file, array in ((files.images, held.images[:, 0]), (files.labels, held.labels.astype(np.uint8))):
+            contents[file] = idx.encode(array)
+            if hashlib.sha256(contents[file]).hexdigest() != file.sha256:
+                raise DataError(
+                    f"{source}: its {part} part can't be told to be that of '{entry.name}': "
+                    f"other images, another order, or no digest is known. Name it as your own: --dataset {source}"
+                )
+    for file, content in contents.items():
+        with replacing(target / file.name) as temporary:
+            temporary.write_bytes(content)
+        settle(file, target / file.name)
 
 
 def _import_file(file: File, path: Path, target: Path) -> None:

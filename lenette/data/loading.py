@@ -84,7 +84,7 @@ def load(
     images = train
     if part != "train":
         images, labels = _sized(own, part, own.classes, image_size, image_fit)
-        images = _like(images, train.shape[1:], f"{own.name} ({part})")
+        images = like_training(images, train.shape[1:], f"{own.name} ({part})")
     prepared = own.preparation if not image_size else Preparation(image_size=image_size, fit=image_fit)
     notes = (*own.notes, *_rare(own, labels, part))
     return Dataset(
@@ -116,7 +116,7 @@ def load_for(trained: Trained, name: str | Path, part: str = "test", folder: str
         if unknown := [known for known in own.classes if known not in classes]:
             raise DataError(_other_classes(own_name, unknown, classes))
         images, labels = _sized(own, part, classes, prepared.image_size, prepared.fit)
-    images = _like(images, tuple(trained.shape), f"{own_name} ({part})")
+    images = like_training(images, tuple(trained.shape), f"{own_name} ({part})")
     mean, std = tuple(trained.mean), tuple(trained.std)
     return Dataset(
         own_name, part, torch.from_numpy(images), torch.from_numpy(labels), classes, mean, std, prepared, notes
@@ -155,7 +155,8 @@ def place(name: str | Path, folder: str | Path | None = None) -> Path:
     if found is None:
         known = ", ".join(DATASETS)
         raise DataError(
-            f"unknown data set '{printable(name)}'{nearest(str(name), DATASETS)}: neither a folder or file nor one of {known}"
+            f"unknown data set '{printable(name)}'{nearest(str(name), DATASETS)}: "
+            f"neither a folder or file nor one of {known}"
         )
     return found
 
@@ -202,14 +203,19 @@ def _sized(own: Own, part: str, classes: tuple[str, ...], size: int, fit: Fit) -
         images, labels = own.read(part, classes)
     except OSError as error:
         raise DataError(f"{printable(error.filename or own.name)}: can't be read ({error.strerror})") from error
-    if size and images.shape[2:] != (size, size):
-        squares = [fitted(Image.fromarray(image.transpose(1, 2, 0).squeeze()), size, fit) for image in images]
-        arrays = np.stack([np.asarray(square) for square in squares])
-        images = np.ascontiguousarray(arrays[:, None] if arrays.ndim == 3 else arrays.transpose(0, 3, 1, 2))
-    return images, labels
+    return (squared(images, size, fit) if size else images), labels
 
 
-def _like(images: np.ndarray, shape: Sequence[int], where: str) -> np.ndarray:
+def squared(images: np.ndarray, size: int, fit: Fit) -> np.ndarray:
+    """Return images uint8 [N, C, H, W] as [N, C, size, size] (see `pictures.fitted`)."""
+    if images.shape[2:] == (size, size):
+        return images
+    squares = [fitted(Image.fromarray(image.transpose(1, 2, 0).squeeze()), size, fit) for image in images]
+    arrays = np.stack([np.asarray(square) for square in squares])
+    return np.ascontiguousarray(arrays[:, None] if arrays.ndim == 3 else arrays.transpose(0, 3, 1, 2))
+
+
+def like_training(images: np.ndarray, shape: Sequence[int], where: str) -> np.ndarray:
     """Return the images with as many channels as those of training; raise DataError where they differ otherwise."""
     if tuple(images.shape[2:]) != tuple(shape[1:]):
         raise DataError(

@@ -32,6 +32,7 @@ class Preparation(Record, frozen=True):
         return f"{what} cut out, brought to a box of {self.box} pixels and centred by its {self.centre}, light on black"
 
 
+AS_IT_IS = Preparation()
 MNIST = Preparation("strokes", 20, "mass")
 # EMNIST (Cohen et al. 2017, section II.A) centres the box itself, with 2 pixels around it; Fashion-MNIST (Xiao et al.
 # 2017, section 2) and KMNIST (Clanuwat et al. 2018, appendix A) fit the longest side of the whole picture to 28.

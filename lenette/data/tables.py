@@ -1,6 +1,7 @@
 """Data sets in tables: CSV, NumPy's .npz and .npy, parquet, and torchvision's old training.pt, one or several files."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +95,25 @@ class Table:
         assert rows.labels is not None
         chosen = divided(rows.images, rows.labels, part)
         return replace(rows, images=rows.images[chosen], labels=rows.labels[chosen])
+
+
+def to_predict(path: str | Path, shape: Sequence[int]) -> Rows:
+    """Return the images of a table, uint8 [N, C, H, W] of that shape, with their ids where it has them.
+
+    Of several parts it is the test part. Raises DataError for images of another shape.
+    """
+    rows = read(Path(path))
+    chosen = rows.get("test") or rows.get(ALL) or next(iter(rows.values()))
+    if chosen.images.shape[1:] != tuple(shape):
+        raise DataError(
+            f"{printable(path)}: images of {list(chosen.images.shape[1:])}; the network takes {list(shape)}"
+        )
+    return chosen
+
+
+def submission(rows: Rows, answers: Sequence[str]) -> str:
+    """Return the text of Kaggle's submission.csv: a line for each image, with its id, or its number from 1."""
+    return csv.submission(rows.ids, rows.id_name, answers)
 
 
 def is_table(path: Path) -> bool:
@@ -192,8 +212,9 @@ def _sort_in(content: dict[str, np.ndarray], file: Path, loose: dict[tuple[str, 
             )
         loose[key] = array
     if not any(role_of(name) or role_of(stem) for name in content):
+        held = ", ".join(printable(name) or "one array" for name in content)
         raise DataError(
-            f"{printable(file)}: holds {', '.join(printable(name) or 'one array' for name in content)}; images are named "
+            f"{printable(file)}: holds {held}; images are named "
             "x_train, train_images, images and so on, labels y_train, train_labels, labels"
         )
 

@@ -177,9 +177,7 @@ def _doubts(found: np.ndarray) -> tuple[str, ...]:
     if number > MOST_DIGITS:
         return (f"{number} separate strokes: this is no digit",)
     if number > 1:
-        return (
-            f"{number} separate strokes that look like several digits: they were taken as one; --split tells them apart",
-        )
+        return (f"{number} digits, it seems, that were taken as one: --split answers each",)
     return _unlike(strokes.cropped(found))
 
 

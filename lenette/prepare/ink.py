@@ -187,7 +187,7 @@ def _thickness(frame: np.ndarray) -> int:
 
 
 def _without_lines(ink: np.ndarray) -> np.ndarray:
-    """Take off ruled lines: thin ones from edge to edge, where other ink remains; strokes that cross them are mended."""
+    """Take off ruled lines, thin ones from edge to edge, where other ink remains; mend the strokes that cross them."""
     from scipy import ndimage
 
     for turned in (False, True):
