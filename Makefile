@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-native lint bench laboratory pages notebooks proofs readme clean
+# Of PyTorch `make test-oldest` takes the version that a machine without much of a network has; TORCH=2.9.0 is the oldest.
+TORCH ?= 2.13.0
+OLDEST := .venv-oldest-$(TORCH)
+
+.PHONY: demo test test-native test-oldest test-cuda lint bench laboratory pages notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -13,6 +17,15 @@ test: .venv/ready lint
 # The native engine against PyTorch for every shipped network and many made-up ones: some ten minutes.
 test-native: .venv/ready
 	LENETTE_NATIVE_ALL=1 LENETTE_NATIVE_EXAMPLES=80 $(BIN)/python -m pytest tests/engines/native --timeout 900
+
+# The tests that meet other libraries, with the oldest versions of these that pyproject.toml allows.
+test-oldest: $(OLDEST)/ready
+	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning $(wildcard tests/test_*.py tests/engines/test_*.py) \
+		tests/cli tests/data tests/evidence tests/lessons tests/models tests/recipes tests/report tests/studies
+
+# The reference engine on CUDA against itself on the CPU; says so where there is no such device.
+test-cuda: .venv/ready
+	$(BIN)/python -m pytest -rs tests/engines/test_cuda.py
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
@@ -65,5 +78,12 @@ readme: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(OLDEST)/ready: pyproject.toml constraints.txt .ci/oldest.py
+	$(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) .ci/oldest.py $(TORCH) > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[notebooks]' \
+		hypothesis pytest pytest-timeout
+	touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-oldest-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -51,11 +51,6 @@ def exact(threads: int | None = None) -> Iterator[None]:
 
 def _set_float32(former: ExitStack) -> None:
     """Have float32 computed in float32 by cuBLAS, cuDNN and oneDNN."""
-    if not hasattr(torch.backends, "fp32_precision"):  # torch before 2.9
-        former.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-        torch.set_float32_matmul_precision("highest")
-        _set(former, cudnn, "allow_tf32", False)
-        return
     # A place that says "none" takes the value of the one above it, and only so reads as what it was.
     _set(former, torch.backends, "fp32_precision", "none")
     for library in (cudnn, mkldnn):

@@ -12,15 +12,14 @@ from torch.backends import cuda, cudnn, mkldnn
 from lenette.arithmetic import exact
 from lenette.errors import UnsupportedByEngine
 
-NEW = hasattr(torch.backends, "fp32_precision")  # torch 2.9 and later
-PARENTS = {"all": torch.backends, "cuda": cudnn, "mkldnn": mkldnn} if NEW else {}
+PARENTS = (torch.backends, cudnn, mkldnn)
 PLACES = {
     "cuda.matmul": cuda.matmul, "cudnn.conv": cudnn.conv, "cudnn.rnn": cudnn.rnn,
     "mkldnn.matmul": mkldnn.matmul, "mkldnn.conv": mkldnn.conv, "mkldnn.rnn": mkldnn.rnn,
-} if NEW else {}  # fmt: skip
+}  # fmt: skip
 EXACT = {
     "workspace": ":4096:8", "deterministic": True, "fill": False, "cudnn": (True, False),
-    "precision": {name: "ieee" for name in PLACES} if NEW else ("highest", False),
+    "precision": dict.fromkeys(PLACES, "ieee"),
 }  # fmt: skip
 USERS = {
     "none": lambda: None,
@@ -30,32 +29,29 @@ USERS = {
     "benchmark": lambda: setattr(cudnn, "benchmark", True),
     "warn": lambda: torch.set_deterministic_debug_mode("warn"),
     "workspace": lambda: os.environ.update(CUBLAS_WORKSPACE_CONFIG=":0:0"),
-    **({
-        "all tf32": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
-        "cuda tf32": lambda: setattr(cudnn, "fp32_precision", "tf32"),
-        "conv ieee": lambda: setattr(cudnn.conv, "fp32_precision", "ieee"),
-        "mkldnn bf16": lambda: setattr(mkldnn, "fp32_precision", "bf16"),
-    } if NEW else {}),
+    "all tf32": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    "cuda tf32": lambda: setattr(cudnn, "fp32_precision", "tf32"),
+    "conv ieee": lambda: setattr(cudnn.conv, "fp32_precision", "ieee"),
+    "mkldnn bf16": lambda: setattr(mkldnn, "fp32_precision", "bf16"),
 }  # fmt: skip
 
 
 def settings():
     """Return torch's settings as they are now."""
-    old = () if NEW else (torch.get_float32_matmul_precision(), cudnn.allow_tf32)
     return {
         "workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "fill": torch.utils.deterministic.fill_uninitialized_memory,
         "cudnn": (cudnn.deterministic, cudnn.benchmark),
-        "precision": {name: place.fp32_precision for name, place in PLACES.items()} if NEW else old,
+        "precision": {name: place.fp32_precision for name, place in PLACES.items()},
     }
 
 
 def reaction():
     """Return how the places of float32's precision follow those above them: what is unset does."""
     told = [settings()]
-    for parent in PARENTS.values():
+    for parent in PARENTS:
         before = parent.fp32_precision
         for value in ("ieee", "tf32", "none", before):
             parent.fp32_precision = value
