@@ -6,7 +6,7 @@ BIN := .venv/bin
 TORCH ?= 2.13.0
 OLDEST := .venv-oldest-$(TORCH)
 
-.PHONY: demo test test-native test-oldest test-cuda lint bench laboratory pages notebooks proofs readme clean
+.PHONY: demo test test-native test-proofs test-oldest test-cuda lint bench laboratory pages notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -22,6 +22,10 @@ test-native: .venv/ready
 test-oldest: $(OLDEST)/ready
 	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning $(wildcard tests/test_*.py tests/engines/test_*.py) \
 		tests/cli tests/data tests/evidence tests/lessons tests/models tests/recipes tests/report tests/studies
+
+# Every shipped proof, verified on MNIST: a quarter of an hour.
+test-proofs: .venv/ready
+	LENETTE_ALL_PROOFS=1 $(BIN)/python -m pytest tests/evidence/test_verify.py -k shipped --timeout 900
 
 # The reference engine on CUDA against itself on the CPU; says so where there is no such device.
 test-cuda: .venv/ready
