@@ -77,7 +77,7 @@ def test_an_exceeded_budget_is_called_exceeded(lenet: Run, monkeypatch: pytest.M
     monkeypatch.setattr(Run, "recipe", tight)
     rows = {row.name: row.met for row in report.facts(lenet).budget}
     assert rows == {"max_parameters": False, "max_epochs": True, "max_bytes": False}
-    assert "budget: 44,426 of at most 44,425 trainable parameters: exceeded" in report.lines(lenet)
+    assert "budget: 44,426 of at most 44,425 parameters: exceeded" in report.lines(lenet)
 
 
 def test_a_shipped_recipe_as_it_is_differs_in_nothing(course: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def test_numbers_are_the_runs_own(course: Run) -> None:
 
 def test_budget_beside_what_was_measured(lenet: Run, cut: Run) -> None:
     text = words(page_of(lenet))
-    assert "trainable parameters 50,000 44,426 ✓ met" in text
+    assert "parameters 50,000 44,426 ✓ met" in text
     assert "epochs 9 6 ✓ met" in text
     text = words(page_of(cut))
     assert "✓ met, the run was cut there" in text
