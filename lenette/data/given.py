@@ -70,8 +70,9 @@ def loader(given: Any, name: str = "given") -> Callable[[Recipe, str | Path | No
             parts[part] = _as_training(parts[part], train, part)
 
     def load(recipe: Recipe, folder: str | Path | None = None) -> Pair:
-        images, evaluated = _chosen(parts, recipe)
-        return _square(images, recipe), None if evaluated is None else _square(evaluated, recipe)
+        squares = {part: _square(images, recipe) for part, images in parts.items()}
+        mean, std = statistics(squares["train"].images, name)
+        return _chosen({part: replace(images, mean=mean, std=std) for part, images in squares.items()}, recipe)
 
     return load
 
@@ -200,9 +201,8 @@ def _square(images: Dataset, recipe: Recipe) -> Dataset:
     if recipe.image_size:
         fit = cast(Fit, recipe.image_fit)
         pixels = torch.from_numpy(squared(images.images.numpy(), recipe.image_size, fit))
-        mean, std = statistics(pixels, images.name) if images.part == "train" else (images.mean, images.std)
         made = Preparation(image_size=recipe.image_size, fit=fit)
-        return replace(images, images=pixels, mean=mean, std=std, preparation=made)
+        return replace(images, images=pixels, preparation=made)
     if height != width:
         raise DataError(
             f"{images.name}: its images are {width}x{height}, not square: image_size brings them to squares"
