@@ -14,7 +14,7 @@ from lenette.data.loading import like_training, squared
 from lenette.data.names import PARTS, printable
 from lenette.data.pictures import Fit, without_colour
 from lenette.data.preparation import Preparation, measured
-from lenette.data.unsplit import divided, words_of_division
+from lenette.data.unsplit import divide
 from lenette.errors import DataError
 from lenette.recipes import Recipe
 
@@ -89,9 +89,7 @@ def _chosen(parts: Mapping[str, Dataset], recipe: Recipe) -> Pair:
         return train.subset(kept, "train"), train.subset(held, "validation")
     if "test" in parts:
         return train, parts["test"]
-    rows = [torch.from_numpy(divided(train.images.numpy(), train.labels.numpy(), part)) for part in ("train", "test")]
-    images = replace(train.subset(rows[0], "train"), notes=(words_of_division(train.name),))
-    return images, train.subset(rows[1], "test")
+    return divide(train)
 
 
 def _parts(given: Any) -> dict[str, Any]:

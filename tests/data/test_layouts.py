@@ -398,3 +398,15 @@ def test_how_images_were_made_is_measured(mnist_folder):
     assert data.preparation.measured(255 - train.images[:500].numpy()) == Preparation()
     assert data.preparation.measured(train.images[:500].roll(3, 2).numpy()) == Preparation()
     assert data.load("optdigits").preparation.box == 28
+
+
+def test_under_the_course_protocol_a_set_without_a_test_part_is_divided(tmp_path):
+    from lenette.jobs import datasets
+
+    root = make(tmp_path / "mine", {"train": 24})
+    train, test = datasets(Recipe(model="lenet5", dataset=str(root), protocol="course"))
+    assert (train.labels.bincount().tolist(), test.labels.bincount().tolist(), test.part) == ([20, 20], [4, 4], "test")
+    assert "no test part of its own" in train.notes[0]
+    assert train.mean == test.mean != data.load(root).mean
+    sealed, held = datasets(Recipe(model="lenet5", dataset=str(root)))
+    assert (len(sealed) + len(held), sealed.notes) == (48, ())
