@@ -234,6 +234,21 @@ def test_arrays_that_lie_about_their_size_are_refused_unread(tmp_path):
     tracemalloc.stop()
 
 
+def test_damaged_arrays_are_refused(tmp_path):
+    np.save(tmp_path / "train_images.npy", IMAGES)
+    np.savez_compressed(tmp_path / "m.npz", x_train=IMAGES, y_train=LABELS)
+    generator = np.random.default_rng(0)
+    for name in ("train_images.npy", "m.npz"):
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(300):
+            raw = bytearray(whole[: generator.integers(1, len(whole))])
+            for place in generator.integers(0, min(len(raw), 200), 3):
+                raw[place] = generator.integers(256)
+            (tmp_path / name).write_bytes(raw)
+            with pytest.raises(DataError, match=name):
+                data.load(tmp_path / name)
+
+
 def test_torchvisions_old_files(tmp_path):
     folder = tmp_path / "MNIST" / "processed"
     folder.mkdir(parents=True)
