@@ -11,7 +11,7 @@ import msgspec
 from torch import nn
 
 from lenette import data, engines, identity, models, runs
-from lenette.data import Dataset, splits
+from lenette.data import Dataset, splits, unsplit
 from lenette.data.pictures import Fit
 from lenette.engines import Choice, Engine
 from lenette.errors import BudgetError, DataError, ModelError, RecipeError, UnsupportedByEngine
@@ -161,6 +161,7 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
 
     Under the sealed protocol the test images are not even read. The validation part is then the data set's own, the
     val/ of an image folder, where it has one, whichever `fold` is asked for; else that sixth of the training images.
+    Under the course protocol a data set that has no test part is divided (see `unsplit.divide`).
 
     Raises:
         DataError: the data set is missing or damaged, or its images are not square.
@@ -172,6 +173,8 @@ def datasets(recipe: Recipe, folder: str | Path | None = None) -> tuple[Dataset,
             f"data set '{images.name}': its images are {width}x{height}, not square: image_size brings them to squares"
         )
     evaluated = runs.evaluated_part(recipe)
+    if evaluated == "test" and evaluated not in data.parts(recipe.dataset, folder):
+        return unsplit.divide(images)
     if evaluated == "test" or (evaluated == "validation" and evaluated in data.parts(recipe.dataset, folder)):
         return images, part(recipe, evaluated, folder)
     if evaluated == "validation":

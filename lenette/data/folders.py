@@ -78,15 +78,15 @@ class Folder:
                 notes.append(f"{printable(place.relative_to(self.root))}/ of {self.name} is its {part} part")
         return tuple(notes)
 
-    def read(self, part: str, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Read a part's images, uint8 [N, C, H, W], and labels, int64 [N], class by class in order of the files' names.
 
         C is 1 where every image shows greys alone, and else 3. Raises DataError, which lists all that is amiss: classes
-        that are not in `classes`, files that are no pictures, pictures of different sizes.
+        that training does not have, files that are no pictures, pictures of different sizes.
         """
-        listing, faults = self._listing(part, classes)
+        listing, faults = self._listing(part)
         labels = np.array([label for _, label in listing], dtype=np.int64)
-        about = (part, str(self.places[part]), self.image_size, self.fit, classes)
+        about = (part, str(self.places[part]), self.image_size, self.fit, self.classes)
         key = cache.key(about, [path for path, _ in listing])
         kept = None if faults else cache.get(key)
         if kept is not None and len(kept) == len(labels):
@@ -100,9 +100,9 @@ class Folder:
         cache.put(key, images)
         return images, labels
 
-    def _listing(self, part: str, classes: tuple[str, ...]) -> tuple[Listing, list[str]]:
+    def _listing(self, part: str) -> tuple[Listing, list[str]]:
         """Return the part's files with their labels, and what is amiss with its class folders."""
-        place, faults, listing = self.places[part], [], []
+        place, classes, faults, listing = self.places[part], self.classes, [], []
         folders = {printable(folder.name): folder for folder in visible(place) if folder.is_dir()}
         for name, folder in folders.items():
             if name not in classes:

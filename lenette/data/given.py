@@ -14,7 +14,7 @@ from lenette.data.loading import like_training, squared
 from lenette.data.names import PARTS, printable
 from lenette.data.pictures import Fit, without_colour
 from lenette.data.preparation import Preparation, measured
-from lenette.data.unsplit import divided, words_of_division
+from lenette.data.unsplit import divide
 from lenette.errors import DataError
 from lenette.recipes import Recipe
 
@@ -70,8 +70,9 @@ def loader(given: Any, name: str = "given") -> Callable[[Recipe, str | Path | No
             parts[part] = _as_training(parts[part], train, part)
 
     def load(recipe: Recipe, folder: str | Path | None = None) -> Pair:
-        images, evaluated = _chosen(parts, recipe)
-        return _square(images, recipe), None if evaluated is None else _square(evaluated, recipe)
+        squares = {part: _square(images, recipe) for part, images in parts.items()}
+        mean, std = statistics(squares["train"].images, name)
+        return _chosen({part: replace(images, mean=mean, std=std) for part, images in squares.items()}, recipe)
 
     return load
 
@@ -88,9 +89,7 @@ def _chosen(parts: Mapping[str, Dataset], recipe: Recipe) -> Pair:
         return train.subset(kept, "train"), train.subset(held, "validation")
     if "test" in parts:
         return train, parts["test"]
-    rows = [torch.from_numpy(divided(train.images.numpy(), train.labels.numpy(), part)) for part in ("train", "test")]
-    images = replace(train.subset(rows[0], "train"), notes=(words_of_division(train.name),))
-    return images, train.subset(rows[1], "test")
+    return divide(train)
 
 
 def _parts(given: Any) -> dict[str, Any]:
@@ -200,9 +199,8 @@ def _square(images: Dataset, recipe: Recipe) -> Dataset:
     if recipe.image_size:
         fit = cast(Fit, recipe.image_fit)
         pixels = torch.from_numpy(squared(images.images.numpy(), recipe.image_size, fit))
-        mean, std = statistics(pixels, images.name) if images.part == "train" else (images.mean, images.std)
         made = Preparation(image_size=recipe.image_size, fit=fit)
-        return replace(images, images=pixels, mean=mean, std=std, preparation=made)
+        return replace(images, images=pixels, preparation=made)
     if height != width:
         raise DataError(
             f"{images.name}: its images are {width}x{height}, not square: image_size brings them to squares"

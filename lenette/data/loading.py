@@ -33,7 +33,7 @@ class Own(Protocol):
     def preparation(self) -> Preparation: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
-    def read(self, part: str, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]: ...
+    def read(self, part: str) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class Trained(Protocol):
@@ -79,11 +79,11 @@ def load(
         raise DataError(
             f"{printable(name)}: no training part; it can test a run: lenette evaluate RUN --dataset {printable(name)}"
         )
-    train, labels = _sized(own, "train", own.classes, image_size, image_fit)
+    train, labels = _sized(own, "train", image_size, image_fit)
     mean, std = statistics(torch.from_numpy(train), own.name)
     images = train
     if part != "train":
-        images, labels = _sized(own, part, own.classes, image_size, image_fit)
+        images, labels = _sized(own, part, image_size, image_fit)
         images = like_training(images, train.shape[1:], f"{own.name} ({part})")
     prepared = own.preparation if not image_size else Preparation(image_size=image_size, fit=image_fit)
     notes = (*own.notes, *_rare(own, labels, part))
@@ -103,24 +103,20 @@ def load_for(trained: Trained, name: str | Path, part: str = "test", folder: str
     classes = tuple(trained.classes)
     if str(name) in DATASETS:
         found = load(name, part, folder)
-        unknown = [known for known in found.classes if known not in classes]
-        images, labels, notes = found.images.numpy(), found.labels.numpy(), found.notes
-        if unknown:
-            raise DataError(_other_classes(found.name, unknown, classes))
-        labels = np.array([classes.index(known) for known in found.classes], dtype=np.int64)[labels]
-        own_name = found.name
+        own_name, own_classes, notes = found.name, found.classes, found.notes
+        images, labels = found.images.numpy(), found.labels.numpy()
     else:
         own = _own(place(name, folder), prepared.image_size, prepared.fit)
         _require(part, own.parts, name)
-        own_name, notes = own.name, own.notes
-        if unknown := [known for known in own.classes if known not in classes]:
-            raise DataError(_other_classes(own_name, unknown, classes))
-        images, labels = _sized(own, part, classes, prepared.image_size, prepared.fit)
+        own_name, own_classes, notes = own.name, own.classes, own.notes
+        images, labels = _sized(own, part, prepared.image_size, prepared.fit)
+    if unknown := [own_classes[label] for label in np.unique(labels) if own_classes[label] not in classes]:
+        raise DataError(_other_classes(own_name, unknown, classes))
+    places = [classes.index(known) if known in classes else -1 for known in own_classes]
     images = like_training(images, tuple(trained.shape), f"{own_name} ({part})")
     mean, std = tuple(trained.mean), tuple(trained.std)
-    return Dataset(
-        own_name, part, torch.from_numpy(images), torch.from_numpy(labels), classes, mean, std, prepared, notes
-    )
+    found_labels = torch.from_numpy(np.array(places, dtype=np.int64)[labels])
+    return Dataset(own_name, part, torch.from_numpy(images), found_labels, classes, mean, std, prepared, notes)
 
 
 def parts(name: str | Path, folder: str | Path | None = None) -> tuple[str, ...]:
@@ -197,10 +193,10 @@ def _require(part: str, known: tuple[str, ...], name: str | Path) -> None:
         raise DataError(f"data set '{printable(name)}' has no part '{part}'{near}: it has {', '.join(known)}")
 
 
-def _sized(own: Own, part: str, classes: tuple[str, ...], size: int, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
+def _sized(own: Own, part: str, size: int, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     """Return a part's images and labels, the images brought to squares where a size is given."""
     try:
-        images, labels = own.read(part, classes)
+        images, labels = own.read(part)
     except OSError as error:
         raise DataError(f"{printable(error.filename or own.name)}: can't be read ({error.strerror})") from error
     return (squared(images, size, fit) if size else images), labels

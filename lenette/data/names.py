@@ -23,7 +23,7 @@ def printable(name: object) -> str:
 
 def words(name: str) -> list[str]:
     """Return the words of a name: "mnist_xTrain-images.npy" has mnist, x, train, images, npy."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     found = re.findall(r"[a-z0-9]+", name.lower())
     return [part for word in found for part in _apart(word)]
 

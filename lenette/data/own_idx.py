@@ -46,23 +46,16 @@ class OwnIdx:
         """What to know about how it was read: nothing."""
         return ()
 
-    def read(self, part: str, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Return a part's images, uint8 [N, 1, H, W], and labels, int64 [N].
-
-        Raises DataError for labels that are no places in `classes`.
-        """
-        path = self.files[part, "images"]
+    def read(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return a part's images, uint8 [N, 1, H, W], and labels, int64 [N]; DataError for other labels."""
+        path, labels_path = self.files[part, "images"], self.files.get((part, "labels"))
         images, labels = idx.read(path, "images"), self._labels(part).astype(np.int64)
         if len(images) != len(labels):
-            where = self.files[part, "labels"]
-            raise DataError(f"{path} holds {len(images):,} images, and {where} {len(labels):,} labels")
-        if classes != tuple(str(place) for place in range(len(classes))) or labels.max() >= len(classes):
-            wrong = sorted({str(label) for label in labels.tolist()} - set(classes))
-            if wrong:
-                where = self.files[part, "labels"]
-                raise DataError(f"{where}: label {wrong[0]} is not among training's classes ({', '.join(classes)})")
-            places = {name: place for place, name in enumerate(classes)}
-            labels = np.array([places[str(label)] for label in labels.tolist()], dtype=np.int64)
+            raise DataError(f"{path} holds {len(images):,} images, and {labels_path} {len(labels):,} labels")
+        if labels.max() >= len(self.classes):
+            raise DataError(
+                f"{labels_path}: label {labels.max()} is out of training's range 0..{len(self.classes) - 1}"
+            )
         return images[:, None], labels
 
     def _labels(self, part: str) -> np.ndarray:

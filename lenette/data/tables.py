@@ -74,10 +74,10 @@ class Table:
         """What to know about how it was read."""
         return (words_of_division(self.name),) if ALL in self.rows and "train" not in self.rows else ()
 
-    def read(self, part: str, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a part's images, uint8 [N, C, H, W], and labels, int64 [N], in the tables' order.
 
-        Raises DataError for labels that are not in `classes`.
+        Raises DataError for labels that training does not have.
         """
         rows = self._labelled(part)
         where = f"{printable(self.path)} ({part})"
@@ -86,7 +86,7 @@ class Table:
             if names.min() < 0 or names.max() >= len(rows.classes):
                 raise DataError(f"{where}: label {names.max()} has no name among {', '.join(rows.classes)}")
             names = np.array(rows.classes)[names]
-        return rows.images, arrays.as_labels(names, classes, where)  # type: ignore[arg-type]
+        return rows.images, arrays.as_labels(names, self.classes, where)  # type: ignore[arg-type]
 
     def _labelled(self, part: str) -> Rows:
         if part in self.rows:

@@ -2,8 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
+
+from lenette.data.dataset import Dataset, statistics
 
 SHARE = 6  # one image in so many, of each class, is for testing
 
@@ -35,3 +39,11 @@ def divided(images: np.ndarray, labels: np.ndarray, part: str) -> np.ndarray:
         rows = np.flatnonzero(labels == label)
         tested[rows] = for_testing([hashlib.sha256(images[row].tobytes()).hexdigest() for row in rows])
     return np.flatnonzero(tested == (part == "test"))
+
+
+def divide(images: Dataset) -> tuple[Dataset, Dataset]:
+    """Return a training part without a test part as both, for who must have a test part; a note says so."""
+    rows = [torch.from_numpy(divided(images.images.numpy(), images.labels.numpy(), part)) for part in ("train", "test")]
+    mean, std = statistics(images.images[rows[0]], images.name)
+    alike = replace(images, mean=mean, std=std, notes=(*images.notes, words_of_division(images.name)))
+    return alike.subset(rows[0], "train"), replace(alike.subset(rows[1], "test"), notes=())

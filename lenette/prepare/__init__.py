@@ -25,6 +25,7 @@ SIDE = 28
 # Measured on MNIST's 60,000 training images (tests/test_prepare.py): a wider or a thicker one is hardly a digit.
 WIDEST = 2.3  # width of a digit's box by its height
 THICKEST = 0.28  # half of its thickest stroke by its longer side
+MOST_HOLES = 4
 MOST_DIGITS = 100
 
 
@@ -191,4 +192,7 @@ def _unlike(found: np.ndarray) -> tuple[str, ...]:
     thickest = ndimage.distance_transform_edt(np.pad(found > 0.5, 1)).max()
     if thickest > THICKEST * max(height, width) and min(height, width) > 0.4 * max(height, width):
         return ("a filled shape and no strokes: hardly a digit",)
+    gaps, _ = ndimage.label(np.pad(found <= 0.5, 1, constant_values=True))
+    if (np.bincount(gaps.ravel())[2:] > 0.002 * found.size).sum() > MOST_HOLES:
+        return ("strokes with more holes than any digit has: noise, or a pattern",)
     return ()
