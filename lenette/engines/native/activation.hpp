@@ -9,11 +9,17 @@ inline Vector sigmoid(Vector z) { return 1 / (1 + exponential(-z)); }
 inline Vector minimum(Vector a, Vector b) { return a < b ? a : b; }  // b, where one is not a number
 inline Vector relu6(Vector z) { return minimum(Vector{} + Scalar(6), maximum(Vector{}, z)); }
 
-// tanh(z) = e / (e + 2), e = exp(2z) - 1: no digits are lost about 0.
-inline Vector hyperbolic_tangent(Vector z) {
-    const Vector e = exponential_less_one(2 * z);
-    return e / (e + 2);
-}
+// tanh and its slope, of e = exp(2|z|) - 1: e / (e + 2) and 4 (e + 1) / (e + 2)^2 lose no digits about 0 or far from it.
+struct HyperbolicTangent {
+    Vector value, slope;
+
+    explicit HyperbolicTangent(Vector z) {
+        const Vector distance = minimum(Vector{} + Scalar(40), maximum(z, -z));  // beyond it is 1
+        const Vector e = exponential_less_one(2 * distance), share = 1 / (e + 2);
+        value = select(z < 0, -(e * share), e * share);
+        slope = (e + 1) * share * share * 4;
+    }
+};
 
 struct Same {
     Vector operator()(Vector z) const { return z; }
@@ -65,11 +71,8 @@ struct Silu {
 };
 
 struct Tanh {
-    Vector operator()(Vector z) const { return hyperbolic_tangent(z); }
-    Vector gradient(Vector z, Vector g) const {
-        const Vector a = hyperbolic_tangent(z);
-        return g * (1 - a * a);
-    }
+    Vector operator()(Vector z) const { return HyperbolicTangent(z).value; }
+    Vector gradient(Vector z, Vector g) const { return g * HyperbolicTangent(z).slope; }
 };
 
 struct Gelu {  // z times the share of the normal distribution below z
@@ -82,10 +85,10 @@ struct Gelu {  // z times the share of the normal distribution below z
 
 struct GeluTanh {
     static constexpr Scalar kRoot = Scalar(0.7978845608028654), kCube = Scalar(0.044715);  // sqrt(2 / pi)
-    Vector operator()(Vector z) const { return Scalar(0.5) * z * (1 + hyperbolic_tangent(inner(z))); }
+    Vector operator()(Vector z) const { return Scalar(0.5) * z * (1 + HyperbolicTangent(inner(z)).value); }
     Vector gradient(Vector z, Vector g) const {
-        const Vector a = hyperbolic_tangent(inner(z));
-        return g * (Scalar(0.5) * (1 + a) + Scalar(0.5) * z * (1 - a * a) * (kRoot * (1 + 3 * kCube * z * z)));
+        const HyperbolicTangent a(inner(z));
+        return g * Scalar(0.5) * (1 + a.value + z * a.slope * (kRoot * (1 + 3 * kCube * z * z)));
     }
     static Vector inner(Vector z) { return kRoot * (z + kCube * z * z * z); }
 };

@@ -3,6 +3,7 @@
 As in test_layers.py, with a learning rate of 1 and no momentum a step moves each weight by its gradient.
 """
 
+import copy
 import os
 
 import hypothesis.strategies as st
@@ -12,7 +13,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from torch import nn
 from torch.nn import functional as F
 
+from lenette.engines import native
 from lenette.engines.native import compiler
+from lenette.plan import Plan
 from lenette.recipes import Recipe
 from tests.engines.native.people import PEOPLE
 from tests.engines.native.twins import distance, noise, twins
@@ -327,3 +330,54 @@ def test_odd_sizes(size, batch_size, num_images):
         )  # fmt: skip
 
     check(network, noise(num_images, size=size, classes=62), batch_size=batch_size, lr=0.1, steps=3)
+
+
+def engines(name, count=1, threads=(1,), **fields):
+    """Return the images and native engines in float32 on that network of `PEOPLE`."""
+    dataset = noise(90, size=12, classes=5)
+    plan = Plan(recipe_for(batch_size=40, **{"lr": 0.05, "momentum": 0.9, "ema_decay": 0.9, **fields}), 1, 90, (12, 12))
+    network = plan.initial(lambda: PEOPLE[name](5, 1, 12))
+    return dataset, [
+        native.Engine(copy.deepcopy(network), plan, dataset, threads=number) for number in threads for _ in range(count)
+    ]
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_same_bits_for_any_number_of_threads(name):
+    dataset, made = engines(name, threads=(1, 2, 3, 4))
+    losses = [engine.advance(6)[0] for engine in made]
+    logits = [engine.logits(dataset.images) for engine in made]
+    assert all(torch.equal(loss, losses[0]) for loss in losses)
+    assert all(torch.equal(values, logits[0]) for values in logits)
+    assert all(same(engine.state(), made[0].state()) for engine in made)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_resumes_exactly(name):
+    dataset, (whole, first, second) = engines(name, count=3)
+    losses = whole.advance(7)[0]
+    first.advance(4)
+    saved = first.state()
+    second.load_state(saved, 4)
+    assert torch.equal(second.advance(7)[0], losses[4:])
+    assert same(whole.state(), second.state())
+    assert torch.equal(whole.logits(dataset.images), second.logits(dataset.images))
+
+
+def test_a_mean_of_all_batches_resumes_exactly():
+    def network():
+        return nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, momentum=None), nn.Flatten(), nn.Linear(48, 5))
+
+    dataset = noise(33, size=6, classes=5)
+    whole, theirs = twins(network, recipe_for(lr=0.1), dataset)
+    first, second = (twins(network, recipe_for(lr=0.1), dataset)[0] for _ in range(2))
+    whole.advance(6), theirs.advance(6)
+    first.advance(3)
+    second.load_state(first.state(), 3)
+    second.advance(6)
+    assert same(whole.state(), second.state())
+    assert distance(whole.model, theirs.model) < 1e-9
