@@ -1,4 +1,4 @@
-"""Read a network's graph as the stages of the native engine, and refuse by name what its kernels don't know."""
+"""Read a network's graph as the stages of the native engine."""
 
 from collections import Counter
 from dataclasses import dataclass, field

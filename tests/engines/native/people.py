@@ -127,8 +127,8 @@ class Concatenating(nn.Module):
     def __init__(self, num_classes, in_channels, image_size):
         super().__init__()
         self.stem = nn.Conv2d(in_channels, 16, 3, padding=1)
-        self.fires = nn.Sequential(Fire(16, 8, 16), nn.MaxPool2d(2, ceil_mode=True), Fire(32, 12, 24), Fire(48, 12, 24))
-        self.drop, self.last = nn.Dropout2d(0.1), nn.Conv2d(48, num_classes, 1)
+        self.fires = nn.Sequential(Fire(16, 8, 16), nn.MaxPool2d(2, ceil_mode=True), Fire(32, 12, 24), Fire(48, 16, 32))
+        self.drop, self.last = nn.Dropout2d(0.1), nn.Conv2d(64, num_classes, 1)
 
     def forward(self, x):
         x = F.max_pool2d(self.stem(x).relu(), 3, stride=2, padding=1)
