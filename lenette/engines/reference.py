@@ -2,10 +2,13 @@
 
 import copy
 import platform
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from lenette import augment
 from lenette.arithmetic import exact
@@ -33,14 +36,30 @@ DRAWING = (
 
 
 class PlannedDropout(nn.Module):
-    """Dropout whose mask of each step comes from the plan."""
+    """Dropout, of single values or of whole channels, whose mask of each step comes from the plan."""
 
-    def __init__(self, engine: "Engine", rate: float) -> None:
+    def __init__(self, engine: "Engine", rate: float, channels: bool) -> None:
         super().__init__()
-        self.next_mask = lambda shape: engine.next_mask(shape, rate)
+        self.drop = lambda x: engine.drop(x, rate, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.next_mask(x.shape).to(x) if self.training else x
+        return self.drop(x) if self.training else x
+
+
+class PlannedFunctions(TorchFunctionMode):
+    """Where it is in force, the functions of dropout take the plan's masks too."""
+
+    def __init__(self, engine: "Engine") -> None:
+        super().__init__()
+        self.engine = engine
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function not in (functional.dropout, functional.dropout2d):
+            return function(*args, **kwargs)
+        if not kwargs["training"]:
+            return args[0]
+        return self.engine.drop(args[0], kwargs["p"], function is functional.dropout2d)
 
 
 class Engine:
@@ -99,7 +118,8 @@ class Engine:
                 self.num_masks = 0
                 images, labels = self.batch()
                 with autocast:
-                    logits = self.model(images)
+                    with PlannedFunctions(self) if self.draws_itself else nullcontext():
+                        logits = self.model(images)
                     loss = functional.cross_entropy(logits, labels, label_smoothing=self.plan.recipe.label_smoothing)
                 self.optimizer.param_groups[0]["lr"] = self.rates[self.step]
                 self.optimizer.zero_grad()
@@ -126,10 +146,11 @@ class Engine:
         images = augment.augmented(images, *self.plan.changes(epoch, rows))
         return images.sub_(self.shift).div_(self.width), self.labels.index_select(0, index)
 
-    def next_mask(self, shape: torch.Size, rate: float) -> torch.Tensor:
-        """Return the mask for the next use of a dropout layer in this step; a layer used twice gets two masks."""
+    def drop(self, x: torch.Tensor, rate: float, channels: bool) -> torch.Tensor:
+        """Return x after the step's next dropout, each with a mask of its own, of single values or whole channels."""
+        shape = torch.Size((*x.shape[:2], *[1] * (x.ndim - 2))) if channels else x.shape
         self.num_masks += 1
-        return self.plan.mask(self.step, self.num_masks - 1, shape, rate)
+        return x * self.plan.mask(self.step, self.num_masks - 1, shape, rate).to(x)
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 [N, classes] for images uint8 [N, C, H, W], evaluated with the averaged weights if any."""
@@ -242,11 +263,13 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _swap_dropout(model: nn.Module, engine: Engine) -> None:
-    """Put PlannedDropout in the place of each nn.Dropout."""
+    """Put PlannedDropout in the place of each nn.Dropout and nn.Dropout2d."""
     for name, dropout in list(model.named_modules(remove_duplicate=False)):
-        if type(dropout) is nn.Dropout:
+        if type(dropout) in (nn.Dropout, nn.Dropout2d):
             parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, PlannedDropout(engine, dropout.p))
+            setattr(
+                model.get_submodule(parent), child, PlannedDropout(engine, dropout.p, type(dropout) is nn.Dropout2d)
+            )
 
 
 def _may_draw(module: nn.Module) -> bool:

@@ -6,8 +6,10 @@ torch.fx and run once, on a few black images, so that shapes are numbers and ari
 
 import copy
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -86,11 +88,15 @@ def graph(network: nn.Module, image_shape: Sequence[int]) -> Graph:
 
 
 def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
-    tracer = fx.Tracer()
+    if network._forward_hooks or network._forward_pre_hooks:
+        raise NotAGraph(f"the network ({type(network).__name__}) has hooks")
+    tracer = _Tracer()
     tracer.record_stack_traces = True
     try:
-        with torch.random.fork_rng(devices=[]):
+        with _quiet(), torch.enable_grad():
             traced = fx.GraphModule(network, tracer.trace(network))
+    except NotAGraph:
+        raise
     except Exception as error:
         raise NotAGraph(f"the network can't be traced: {type(error).__name__}: {error}") from error
     tensors = (*network.named_parameters(), *network.named_buffers())
@@ -98,7 +104,7 @@ def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
     first = next(network.parameters(), None)
     images = torch.zeros(BATCH, *image_shape, dtype=None if first is None else first.dtype)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with _quiet(), torch.no_grad():
             reader.run(images)
     except NotAGraph:
         raise
@@ -107,12 +113,39 @@ def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
     return Graph(tuple(reader.nodes), reader.output_place)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave the generators alone, and warnings to whoever runs the network in earnest."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+class _Tracer(fx.Tracer):
+    """Refuses what fx would pass over: a context that changes what is done in it."""
+
+    def create_proxy(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> fx.Proxy:
+        proxy = super().create_proxy(kind, target, *args, **kwargs)
+        for context, is_on in (
+            ("no_grad", not torch.is_grad_enabled()),
+            ("autocast", torch.is_autocast_enabled("cpu")),
+        ):
+            if is_on and kind.startswith("call"):
+                name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+                raise NotAGraph(f"'{name}' {_at(_line(proxy.node))} stands under torch.{context}")
+        return proxy
+
+
 @dataclass
 class _Value:
-    """A tensor in the run, and the place of the node that made it."""
+    """A tensor in the run, the place of the node that made it, and how often it had been changed in place then."""
 
     tensor: torch.Tensor
     place: int
+    version: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.version = self.tensor._version
 
 
 class _Reader:
@@ -129,6 +162,9 @@ class _Reader:
         for node in self.traced.graph.nodes:
             self.now = node
             given = fx.node.map_arg((node.args, node.kwargs), lambda one: values[one])
+            for value in _flat(given):
+                if isinstance(value, _Value) and value.tensor._version != value.version:
+                    raise NotAGraph(f"'{node.name}' {self.where()} reads what was changed in place since")
             values[node] = self.step(node, *given, images)
 
     def where(self) -> str:
@@ -173,9 +209,10 @@ class _Reader:
             given = dict(zip(kind.order, args[1:], strict=False)) | kwargs
             found = {key: given.get(key, kind.defaults.get(key)) for key in kind.order}
             return self.known(kind, args[0], found, result, name)
-        if target in BINARY:
+        if target in BINARY and len(args) == 2 and not kwargs:
             return self.binary(BINARY[target], args, result, name)
-        if target in CONCATENATE and (kwargs.get("dim", (*args, 0)[1])) in (1, 1 - result.ndim):
+        dim = kwargs.get("dim", (*args, 0)[1])
+        if target in CONCATENATE and dim in (1, 1 - result.ndim) and len(read) == len(args[0]):
             return self.add("concatenate", tuple(one.place for one in read), {}, {}, result, name)
         raise NotAGraph(f"'{name}' {self.where()} is of no kind that is known here")
 
@@ -257,6 +294,6 @@ def _line(node: fx.Node) -> str:
     frames = [text.strip() for text in (node.stack_trace or "").splitlines() if text.strip().startswith("File ")]
     for frame in reversed(frames):
         _, path, rest = frame.split('"', 2)
-        if "/torch/" not in path:
+        if "/torch/" not in path and path != __file__:
             return f"{path}:{rest.split()[2].rstrip(',')}"
     return ""

@@ -185,6 +185,16 @@ def forward(function):
     return Net()
 
 
+def under_no_grad(net, x):
+    with torch.no_grad():
+        return net.fc(x)
+
+
+def changed_in_place(net, x):
+    F.relu_(x)
+    return net.fc(x)
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
@@ -197,6 +207,11 @@ def forward(function):
         (lambda net, x: net.fc(x[:, :700]), r"'getitem' at .*test_graph\.py:\d+ is of no kind"),
         (lambda net, x: F.linear(x, net.fc.weight.T), r"breaks at .*test_graph\.py:\d+: RuntimeError|no parameter"),
         (lambda net, x: net.fc(x) if net.training else net.fc(x).tanh(), "something else in evaluation"),
+        (lambda net, x: torch.add(net.fc(x), net.fc(x), alpha=2), r"'add' at .*test_graph\.py:\d+ is of no kind"),
+        (lambda net, x: torch.div(net.fc(x), 2, rounding_mode="floor"), r"'div' at .*test_graph\.py:\d+ is of no kind"),
+        (lambda net, x: torch.cat([net.fc(x), net.free[:3, :5]], 1), r"'cat' at .*test_graph\.py:\d+ is of no kind"),
+        (under_no_grad, r"'fc' at .*test_graph\.py:\d+ stands under torch\.no_grad"),
+        (changed_in_place, r"'fc' at .*test_graph\.py:\d+ reads what was changed in place"),
         (lambda net, x: net.fc(F.dropout(x, 0.1, False)), "does in training what it does in evaluation"),
     ],
 )
@@ -218,6 +233,19 @@ def test_an_unknown_layer_is_named():
     hooked[1].register_forward_hook(lambda *_: None)
     with pytest.raises(NotAGraph, match=r"\(Linear with hooks\)"):
         graph(hooked, MNIST)
+
+
+def test_hooks_of_the_network_itself_are_told():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    network.register_forward_hook(lambda *_: None)
+    with pytest.raises(NotAGraph, match="hooks"):
+        graph(network, MNIST)
+
+
+def test_reading_works_without_gradients_too():
+    network = build("lenet5")
+    with torch.no_grad():
+        assert shape_of(graph(network, MNIST)) == shape_of(graph(network, MNIST))
 
 
 def test_reading_leaves_the_network_and_the_generators_alone():

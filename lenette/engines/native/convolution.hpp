@@ -6,11 +6,13 @@
 
 namespace lenette {
 
-template <int CI, int H, int W, int CO, int KH, int KW, int STRIDE, int PH, int PW, int DILATION, int GROUPS, bool BIAS>
+template <int CI, int H, int W, int CO, int KH, int KW, int TH, int TW, int PH, int PW, int RH, int RW, int GROUPS,
+          bool BIAS>
 class Convolution : public Operation {
-    // What a kernel spans: its taps are DILATION pixels apart.
-    static constexpr int SH = (KH - 1) * DILATION + 1, SW = (KW - 1) * DILATION + 1;
-    static constexpr int OH = (H + 2 * PH - SH) / STRIDE + 1, OW = (W + 2 * PW - SW) / STRIDE + 1;
+    // Strides are TH and TW. What a kernel spans: its taps are RH rows and RW columns apart.
+    static constexpr int SH = (KH - 1) * RH + 1, SW = (KW - 1) * RW + 1;
+    static constexpr int OH = (H + 2 * PH - SH) / TH + 1, OW = (W + 2 * PW - SW) / TW + 1;
+    static constexpr bool kStrided = TH > 1 || TW > 1;
     static constexpr int kTaps = KH * KW;
     static constexpr int GI = CI / GROUPS, GO = CO / GROUPS;  // channels of a group
     // The padded input; and the output's gradient, spread by the stride and padded, so that the input's gradient is
@@ -32,7 +34,7 @@ class Convolution : public Operation {
     static constexpr int kLines = at_most(OH, at_least_one(96 / OW));
 
 public:
-    Convolution(long weight, long bias) : weight(weight), bias(bias) {}
+    Convolution(Place weight, Place bias) : weight(weight), bias(bias) {}
 
     void allocate(int, ScratchSize& size) override {
         size.input = std::max(size.input, size_t(CI) * XH * XW);
@@ -44,7 +46,7 @@ public:
 
     // Lay the weights out in the order in which the tiles read them.
     void pack(int part, int parts) override {
-        const Scalar* w = memory->parameters + weight;
+        const Scalar* w = memory->parameters + weight.value;
         for (int group = 0; group < GROUPS; ++group) {
             for_tiles<GO, kForwardChannels>([&](auto tile, int start) {
                 if ((group + start / kForwardChannels) % parts != part) return;
@@ -71,21 +73,21 @@ public:
         Vector* y = tail->output(scratch.block);
         int rows_read = 0;
         for (int h = 0; h < OH; ++h) {
-            read_input(scratch, rows_read, h * STRIDE + SH);
-            convolve<GI, GO, kForwardChannels, OW, STRIDE>(x + h * STRIDE * kXRow, XW, forward_weights.data(),
-                                                           BIAS ? memory->parameters + bias : nullptr, y + h * CO * OW);
+            read_input(scratch, rows_read, h * TH + SH);
+            convolve<GI, GO, kForwardChannels, OW, TW>(x + h * TH * kXRow, XW, forward_weights.data(),
+                                                           BIAS ? memory->parameters + bias.value : nullptr, y + h * CO * OW);
             tail->observe_row(scratch.block, h);
         }
     }
 
     void backward(Scratch& scratch) override {
-        Scalar* gradients = memory->gradients + scratch.chunk * memory->num_parameters;
+        Scalar* gradients = memory->gradients + scratch.chunk * memory->num_gradients;
         if (scratch.first_of_chunk) {
-            std::fill_n(gradients + weight, size_t(CO) * GI * kTaps, Scalar(0));
-            if (BIAS) std::fill_n(gradients + bias, CO, Scalar(0));
+            std::fill_n(gradients + weight.gradient, size_t(CO) * GI * kTaps, Scalar(0));
+            if (BIAS) std::fill_n(gradients + bias.gradient, CO, Scalar(0));
         }
         Vector* d = scratch.gradient.get();
-        if (STRIDE > 1)
+        if (kStrided)
             std::fill_n(d, CO * DH * DW, Vector{});
         else if (!first)
             clear_margins(d);
@@ -93,15 +95,15 @@ public:
         for (int h = 0; h < OH; h += kLines) {
             const int lines = at_most(kLines, OH - h);
             for (int i = h; i < h + lines; ++i)
-                tail->read_output_gradient_row(scratch.block, i, d + (kTop + i * STRIDE) * kDRow + kLeft, STRIDE, DW);
-            read_input(scratch, rows_read, (h + lines - 1) * STRIDE + SH);
+                tail->read_output_gradient_row(scratch.block, i, d + (kTop + i * TH) * kDRow + kLeft, TW, DW);
+            read_input(scratch, rows_read, (h + lines - 1) * TH + SH);
             add_weight_gradient(scratch.input.get(), d, gradients, h, lines);
             if (first) continue;
-            const int ready = h + lines == OH ? H : at_most(H, (h + lines - 1) * STRIDE - PH + 1);
+            const int ready = h + lines == OH ? H : at_most(H, (h + lines - 1) * TH - PH + 1);
             for (; rows_written < ready; ++rows_written) {
                 convolve<GO, GI, kBackwardChannels, W, 1>(d + rows_written * kDRow, DW, backward_weights.data(), nullptr,
                                                           scratch.row.get());
-                source->write_gradient_row(scratch.block, rows_written, scratch.row.get(), W);
+                sources[0]->write_gradient_row(scratch.block, rows_written, scratch.row.get(), W);
             }
         }
         if (BIAS) add_bias_gradient(d, gradients);
@@ -116,7 +118,7 @@ private:
                 std::fill_n(to, kXRow, Vector{});
                 continue;
             }
-            source->read_row(scratch.block, row - PH, to + PW, XW);
+            sources[0]->read_row(scratch.block, row - PH, to + PW, XW);
             for (int ci = 0; ci < CI; ++ci, to += XW) {
                 std::fill_n(to, PW, Vector{});
                 std::fill_n(to + PW + W, PW, Vector{});
@@ -140,8 +142,8 @@ private:
             for_tiles<WIDTH, kAccumulators / CHANNELS>([&](auto pixels, int column) {
                 for_tiles<OUT, CHANNELS>([&](auto channels, int start) {
                     const int channel = group * OUT + start;
-                    output_tile<KH, KW, STEP, DILATION, channels, pixels>(
-                        x + group * IN * x_width + column * STEP, x_width, DILATION * GROUPS * IN * x_width, IN,
+                    output_tile<KH, KW, STEP, RW, channels, pixels>(
+                        x + group * IN * x_width + column * STEP, x_width, RH * GROUPS * IN * x_width, IN,
                         w + size_t(channel) * IN * kTaps, b ? b + channel : nullptr, y + channel * WIDTH + column, WIDTH);
                 });
             });
@@ -155,13 +157,13 @@ private:
                 for_tiles<GI * KH, kWeightRows>([&](auto rows, int row) {
                     const Vector* starts[rows];
                     for (int i = 0; i < rows; ++i)
-                        starts[i] = x + ((row + i) % KH * DILATION + h * STRIDE) * kXRow + (group * GI + (row + i) / KH) * XW;
+                        starts[i] = x + ((row + i) % KH * RH + h * TH) * kXRow + (group * GI + (row + i) / KH) * XW;
                     for_tiles<channels_of_block, kWeightChannelTile>([&](auto channels, int tile) {
                         const int channel = group * GO + block + tile;
-                        weight_tile<rows, KW, DILATION, channels>(starts, STRIDE * kXRow, STRIDE,
-                                                        d + (kTop + h * STRIDE) * kDRow + channel * DW + kLeft, DW,
-                                                        STRIDE * kDRow, STRIDE, lines, OW,
-                                                        gradients + weight + (channel * GI * KH + row) * KW, GI * kTaps);
+                        weight_tile<rows, KW, RW, channels>(starts, TH * kXRow, TW,
+                                                        d + (kTop + h * TH) * kDRow + channel * DW + kLeft, DW,
+                                                        TH * kDRow, TW, lines, OW,
+                                                        gradients + weight.gradient + (channel * GI * KH + row) * KW, GI * kTaps);
                     });
                 });
             });
@@ -172,12 +174,12 @@ private:
         for (int co = 0; co < CO; ++co) {
             Vector sum{};
             for (int h = 0; h < OH; ++h)
-                for (int w = 0; w < OW; ++w) sum += d[(kTop + h * STRIDE) * kDRow + co * DW + kLeft + w * STRIDE];
-            gradients[bias + co] += Scalar(sum_lanes(sum, ~Mask{}));
+                for (int w = 0; w < OW; ++w) sum += d[(kTop + h * TH) * kDRow + co * DW + kLeft + w * TW];
+            gradients[bias.gradient + co] += Scalar(sum_lanes(sum, ~Mask{}));
         }
     }
 
-    const long weight, bias;
+    const Place weight, bias;
     std::vector<Scalar> forward_weights, backward_weights;
 };
 

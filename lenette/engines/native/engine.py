@@ -11,7 +11,8 @@ from torch import nn
 
 from lenette.data import Dataset
 from lenette.engines.native import compiler
-from lenette.engines.native.generate import source_of
+from lenette.engines.native.generate import write
+from lenette.engines.native.stages import Reading, read
 from lenette.errors import ModelError, NoRoom, UnsupportedByEngine
 from lenette.identity import Build
 from lenette.plan import Plan
@@ -60,7 +61,7 @@ class Engine:
     """Train a network along a plan, step by step; a given number of threads doesn't change a bit.
 
     Args:
-        model: an nn.Sequential of the layers in `stages.LAYERS`; it is trained in place.
+        model: a network whose graph is of kinds in `stages.KNOWN`; it is trained in place.
         plan: what chance and schedules decide.
         dataset: the training images.
         device: "cpu".
@@ -68,7 +69,7 @@ class Engine:
         scalar: "float", or "double" for tests.
 
     Raises:
-        UnsupportedByEngine: a layer or field is unknown to the engine, or there is no compiler.
+        UnsupportedByEngine: a layer, an operation or a field is unknown to the engine, or there is no compiler.
         ModelError: the network has fewer outputs than the images have classes.
         NoRoom: there is no memory for batches of that size; the other methods may raise it too, for want of a thread.
     """
@@ -82,9 +83,10 @@ class Engine:
         threads: int = 1,
         scalar: str = "float",
     ) -> None:
-        self.require(model, plan.recipe, dataset)
-        self.library = compiler.compile_library(_source(model, dataset), scalar)
         self.dtype = {"float": torch.float32, "double": torch.float64}[scalar]
+        self.reading = _read(model, plan.recipe, dataset, self.dtype)
+        source = write(model, self.reading, dataset.mean, dataset.std)
+        self.library = compiler.compile_library(source, scalar)
         self.plan = plan
         self.threads = threads
         self.step = 0
@@ -95,7 +97,6 @@ class Engine:
         self.decays = plan.ema_decays()
         self.model = model.to("cpu", self.dtype)
         self.averaged = None if self.decays is None else copy.deepcopy(self.model)
-        self.num_dropouts = sum(isinstance(module, nn.Dropout) for module in model.modules())
         self.network = self._create()
         self.num_classes = self.library.lenette_num_classes(self.network)
         if self.labels.max() >= self.num_classes:
@@ -106,12 +107,10 @@ class Engine:
         """Return if the engine can train the network by that recipe on those images; this needs no compiler.
 
         Raises:
-            UnsupportedByEngine: it doesn't know a layer or field, which the message names, or a layer doesn't fit its
-                input.
+            UnsupportedByEngine: it doesn't know a layer, an operation or a field, which the message names, or the
+                network doesn't fit its images.
         """
-        if recipe.precision != "float32":
-            raise UnsupportedByEngine(f"the native engine doesn't know precision = '{recipe.precision}': use 'float32'")
-        _source(model, dataset)
+        _read(model, recipe, dataset, torch.float32)
 
     @staticmethod
     def build(device: str = "cpu", threads: int = 1) -> Build:
@@ -188,11 +187,17 @@ class Engine:
             self._train(epoch, place, count, losses[done:], correct[done:])
             self.step += count
             done += count
-            for model in (self.model, self.averaged):
-                for value in model.buffers() if model else ():
-                    if not value.is_floating_point():  # batch-norm's count of batches
-                        value.add_(count)
+            self._count_batches(count)
         return losses, correct
+
+    def _count_batches(self, count: int) -> None:
+        """Add so many steps to the batch-norm layers' count of batches; a layer used twice sees two batches a step."""
+        nodes = [
+            node for stage in self.reading.stages for node in stage.nodes if node.kind == "batch_norm" and node.layer
+        ]
+        for model in filter(None, (self.model, self.averaged)):
+            for node in nodes:
+                model.get_buffer(f"{node.name}.num_batches_tracked").add_(count)
 
     def _train(self, epoch: int, place: int, count: int, losses: torch.Tensor, correct: torch.Tensor) -> None:
         plan, steps = self.plan, slice(self.step, self.step + count)
@@ -202,7 +207,7 @@ class Engine:
             [
                 plan.mask_key(step, layer)
                 for step in range(steps.start, steps.stop)
-                for layer in range(self.num_dropouts)
+                for layer in range(self.reading.num_masks)
             ],
             dtype=np.uint64,
         )
@@ -236,7 +241,7 @@ class Engine:
             ctypes.c_int64(len(images)),
             ctypes.c_void_p(result.data_ptr()),
         )
-        return result.float()
+        return (result.log_softmax(1) if self.reading.log_softmax else result).float()
 
     def weights(self) -> State:
         """Return the weights and buffers to keep, the averaged ones if any, under the model's own keys."""
@@ -269,9 +274,15 @@ class Engine:
         return state
 
 
-def _source(model: nn.Module, dataset: Dataset) -> str:
+def _read(model: nn.Module, recipe: Recipe, dataset: Dataset, dtype: torch.dtype) -> Reading:
+    if recipe.precision != "float32":
+        raise UnsupportedByEngine(f"the native engine doesn't know precision = '{recipe.precision}': use 'float32'")
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != dtype:
+            kinds = [str(kind).removeprefix("torch.") for kind in (parameter.dtype, dtype)]
+            raise UnsupportedByEngine(f"parameter '{name}' is {kinds[0]}: the native engine trains {kinds[1]}")
     channels, height, width = dataset.images.shape[1:]
-    return source_of(model, (channels, height, width), dataset.mean, dataset.std)
+    return read(model, (channels, height, width))
 
 
 def _copies(state: State) -> State:

@@ -12,7 +12,7 @@ class Linear : public Operation {
     static constexpr int kInputTile = 2 * kLanes;
 
 public:
-    Linear(long weight, long bias) : weight(weight), bias(bias) {}
+    Linear(Place weight, Place bias) : weight(weight), bias(bias) {}
 
     void allocate(int blocks, ScratchSize& size) override {
         size.gradient = std::max(size.gradient, size_t(OUT));
@@ -25,7 +25,7 @@ public:
     }
 
     void pack(int part, int parts) override {
-        const Scalar* w = memory->parameters + weight;
+        const Scalar* w = memory->parameters + weight.value;
         for_tiles<OUT, kAccumulators>([&](auto tile, int start) {
             if (start / kAccumulators % parts != part) return;
             Scalar* to = &forward_weights[size_t(start) * IN];
@@ -42,23 +42,23 @@ public:
     }
 
     void forward(Scratch& scratch) override {
-        const Shape shape = source->shape;
+        const Shape shape = sources[0]->shape;
         Vector* input = x.get() + size_t(scratch.block) * IN;
         for (int row = 0; row < shape.height; ++row)
-            source->read_row(scratch.block, row, input + row * shape.width, shape.height * shape.width);
-        multiply<IN, OUT>(input, forward_weights.data(), BIAS ? memory->parameters + bias : nullptr,
+            sources[0]->read_row(scratch.block, row, input + row * shape.width, shape.height * shape.width);
+        multiply<IN, OUT>(input, forward_weights.data(), BIAS ? memory->parameters + bias.value : nullptr,
                           tail->output(scratch.block));
         tail->observe_row(scratch.block, 0);
     }
 
     void backward(Scratch& scratch) override {
-        const Shape shape = source->shape;
+        const Shape shape = sources[0]->shape;
         Vector* d = dy.get() + size_t(scratch.block) * OUT;
         tail->read_output_gradient_row(scratch.block, 0, d, 1, 1);
         if (first) return;
         multiply<OUT, IN>(d, backward_weights.data(), nullptr, scratch.row.get());
         for (int row = 0; row < shape.height; ++row)
-            source->write_gradient_row(scratch.block, row, scratch.row.get() + row * shape.width,
+            sources[0]->write_gradient_row(scratch.block, row, scratch.row.get() + row * shape.width,
                                        shape.height * shape.width);
     }
 
@@ -72,14 +72,14 @@ public:
             for_tiles<OUT, kAccumulators / 2>([&](auto channels, int out) {
                 const Scalar* d = reinterpret_cast<const Scalar*>(dy.get() + out);
                 outer_product_tile<channels>(turned, d, OUT * kLanes, batch->images,
-                                             gradients + weight + out * IN + in, IN, inputs);
+                                             gradients + weight.gradient + out * IN + in, IN, inputs);
             });
         }
         if (!BIAS || part != parts - 1) return;
         for (int out = 0; out < OUT; ++out) {
             Vector sum{};
             for (int block = 0; block < batch->blocks; ++block) sum += dy[size_t(block) * OUT + out];
-            gradients[bias + out] = Scalar(sum_lanes(sum, ~Mask{}));
+            gradients[bias.gradient + out] = Scalar(sum_lanes(sum, ~Mask{}));
         }
     }
 
@@ -103,31 +103,9 @@ private:
         });
     }
 
-    const long weight, bias;
+    const Place weight, bias;
     Buffer x, dy;  // [block][feature]
     std::vector<Scalar> forward_weights, backward_weights;
-};
-
-// Hands its input on, so that a tail may follow a tail: batch-norm after ReLU, say.
-template <int C, int H, int W>
-class Copy : public Operation {
-public:
-    void allocate(int, ScratchSize& size) override { size.row = std::max(size.row, size_t(C) * W); }
-
-    void forward(Scratch& scratch) override {
-        for (int row = 0; row < H; ++row) {
-            source->read_row(scratch.block, row, tail->output(scratch.block) + row * C * W, W);
-            tail->observe_row(scratch.block, row);
-        }
-    }
-
-    void backward(Scratch& scratch) override {
-        if (first) return;
-        for (int row = 0; row < H; ++row) {
-            tail->read_output_gradient_row(scratch.block, row, scratch.row.get(), 1, W);
-            source->write_gradient_row(scratch.block, row, scratch.row.get(), W);
-        }
-    }
 };
 
 }  // namespace lenette

@@ -3,11 +3,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 
 #include "convolution.hpp"
 #include "images.hpp"
+#include "join.hpp"
+#include "layers.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
@@ -19,6 +20,7 @@ namespace lenette {
 struct Stage {
     std::unique_ptr<Operation> operation;
     std::unique_ptr<Tail> tail;
+    std::vector<int> inputs;  // the numbers of the stages that it reads; -1: the images
 };
 
 struct Steps {  // what one call trains: steps of one epoch, [num_steps] or [num_steps][dropout layer] of each
@@ -51,25 +53,24 @@ public:
         for (size_t s = 0; s < stages.size(); ++s) {
             Operation& operation = *stages[s].operation;
             Tail& tail = *stages[s].tail;
-            operation.source = s ? static_cast<Source*>(stages[s - 1].tail.get()) : images.get();
-            operation.first = s == 0;
             operation.tail = &tail;
             operation.batch = tail.batch = &batch;
             operation.memory = tail.memory = &memory;
             operation.allocate(blocks, size);
             tail.allocate(blocks, size);
         }
+        connect();
         scratch.reserve(threads);
         for (int part = 0; part < threads; ++part) scratch.emplace_back(size);
         const size_t chunks = (blocks + blocks_per_chunk - 1) / blocks_per_chunk;
-        gradients.reset(static_cast<Scalar*>(std::calloc(chunks * weights.num_parameters, sizeof(Scalar))));
+        gradients.reset(static_cast<Scalar*>(std::calloc(chunks * num_gradients, sizeof(Scalar))));
         if (!gradients) throw std::bad_alloc();
         losses.resize(blocks);
         plan_phases();
     }
 
     void train(const Epoch& epoch, const Steps& steps) {
-        memory = {weights.parameters, weights.buffers, gradients.get(), long(weights.num_parameters)};
+        memory = {weights.parameters, weights.buffers, gradients.get(), num_gradients};
         start_batch(steps, 0);
         for (Stage& stage : stages) stage.operation->pack(0, 1);
         Barrier barrier(threads);
@@ -101,7 +102,7 @@ public:
     void evaluate(const uint8_t* pixels, int64_t num_images, Scalar* logits) {
         const bool averaged = weights.average_parameters != nullptr;
         memory = {averaged ? weights.average_parameters : weights.parameters,
-                  averaged ? weights.average_buffers : weights.buffers, nullptr, long(weights.num_parameters)};
+                  averaged ? weights.average_buffers : weights.buffers, nullptr, num_gradients};
         batch.training = false;
         for (Stage& stage : stages) {
             stage.operation->pack(0, 1);
@@ -130,6 +131,37 @@ private:
         Tail *normalised_forward = nullptr, *normalised_backward = nullptr;  // what its end completes
     };
 
+    // Give each operation what it reads: a tail that several of them read hands out ports, in the order of the backward
+    // pass.
+    void connect() {
+        std::vector<int> readers(stages.size()), seen(stages.size());
+        std::vector<std::shared_ptr<Buffer>> sums(stages.size());
+        for (const Stage& stage : stages)
+            for (int input : stage.inputs)
+                if (input >= 0) ++readers[input];
+        for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
+            Operation& operation = *stage->operation;
+            operation.first = true;
+            for (int input : stage->inputs) {
+                if (input < 0) {
+                    operation.sources.push_back(images.get());
+                    continue;
+                }
+                operation.first = false;
+                Tail& tail = *stages[input].tail;
+                if (readers[input] == 1) {
+                    operation.sources.push_back(&tail);
+                    continue;
+                }
+                if (!sums[input]) sums[input] = std::make_shared<Buffer>(make_buffer(size_t(blocks) * tail.shape.size()));
+                const int number = seen[input]++;
+                ports.push_back(
+                    std::make_unique<Port>(tail, sums[input], number == 0, number == readers[input] - 1));
+                operation.sources.push_back(ports.back().get());
+            }
+        }
+    }
+
     void plan_phases() {
         Phase phase;
         phase.prepares = true;
@@ -154,7 +186,10 @@ private:
         for_own_blocks(part, reversed, [&](Scratch& own) {
             if (phase.prepares) {
                 images->prepare(batch, epoch, row_of(steps, step), own);
-                for (Stage& stage : stages) stage.tail->draw_masks(own, steps.mask_keys + step * num_dropouts);
+                for (Stage& stage : stages) {
+                    stage.operation->draw_masks(own, steps.mask_keys + step * num_dropouts);
+                    stage.tail->draw_masks(own, steps.mask_keys + step * num_dropouts);
+                }
             }
             for (Stage* stage : phase.forward) stage->operation->forward(own);
             if (phase.has_loss) take_loss(own, epoch, row_of(steps, step));
@@ -190,6 +225,7 @@ private:
 
     void start_batch(const Steps& steps, int64_t step) {
         batch.training = true;
+        batch.step = steps.first_step + step;
         set_batch(std::min<int64_t>(batch_size, steps.num_images - row_of(steps, step)));
     }
 
@@ -230,8 +266,8 @@ private:
     void update_part(int part, const Steps& steps, int64_t step) {
         const double decay = steps.average_decays ? double(steps.average_decays[step]) : 0;
         for (const Parameter& p : parameters)
-            update(settings, weights, gradients.get(), p.chunked ? num_chunks() : 1, p.start + p.size * part / threads,
-                   p.start + p.size * (part + 1) / threads, double(steps.rates[step]), decay, steps.first_step + step);
+            update(settings, weights, {gradients.get(), num_gradients, num_chunks()}, p, p.size * part / threads,
+                   p.size * (part + 1) / threads, double(steps.rates[step]), decay, steps.first_step + step);
         if (part > 0 || !weights.average_buffers) return;
         for (int64_t i = 0; i < weights.num_buffers; ++i)
             weights.average_buffers[i] += Scalar(1 - decay) * (weights.buffers[i] - weights.average_buffers[i]);
@@ -246,55 +282,18 @@ private:
     std::vector<Stage> stages;
     std::vector<Parameter> parameters;
     int num_dropouts = 0;
+    long num_gradients = 0;
 
     int batch_size = 0, threads = 1, blocks = 0, blocks_per_chunk = 1;
     Settings settings{};
     Weights weights{};
     Batch batch;
     Memory memory;
+    std::vector<std::unique_ptr<Port>> ports;
     std::vector<Phase> phases;
     std::vector<Scratch> scratch;
-    std::unique_ptr<Scalar[], Free> gradients;  // [chunk][parameter]; pages that nobody writes take no memory
+    std::unique_ptr<Scalar[], Free> gradients;  // [chunk][gradient]; pages that nobody writes take no memory
     std::vector<BlockLoss> losses;
 };
 
-// Call f; return null, or in words what it threw, until the next call: no exception may pass through C.
-template <class F>
-const char* attempt(F f) noexcept {
-    static thread_local char words[200];
-    try {
-        f();
-        return nullptr;
-    } catch (const std::bad_alloc&) {
-        return "no memory";
-    } catch (const std::exception& error) {
-        std::snprintf(words, sizeof words, "%s", error.what());
-        return words;
-    }
-}
-
 }  // namespace lenette
-
-extern "C" {
-using namespace lenette;
-
-const char* lenette_create(int batch_size, int64_t num_images, int threads, const Settings* settings,
-                           const Weights* weights, Network** to) {
-    return attempt([&] {
-        auto network = std::make_unique<Network>();
-        network->allocate(batch_size, num_images, threads, *settings, *weights);
-        *to = network.release();
-    });
-}
-
-void lenette_destroy(Network* network) { delete network; }
-int lenette_num_classes(const Network* network) { return network->num_classes(); }
-
-const char* lenette_train(Network* network, const Epoch* epoch, const Steps* steps) {
-    return attempt([&] { network->train(*epoch, *steps); });
-}
-
-const char* lenette_evaluate(Network* network, const uint8_t* images, int64_t num_images, Scalar* logits) {
-    return attempt([&] { network->evaluate(images, num_images, logits); });
-}
-}

@@ -11,6 +11,7 @@ namespace lenette {
 struct Batch {
     int images = 0, blocks = 0;
     bool training = false;
+    int64_t step = 0;
     bool partial(int block) const { return (block + 1) * kLanes > images; }
     Mask valid(int block) const { return lane_numbers() < Integer(images - block * kLanes); }
 };
@@ -18,8 +19,13 @@ struct Batch {
 struct Memory {  // the flat arrays of the network, which belong to Python
     const Scalar* parameters = nullptr;
     Scalar* buffers = nullptr;    // running means and variances
-    Scalar* gradients = nullptr;  // [chunk][parameter]
-    long num_parameters = 0;
+    Scalar* gradients = nullptr;  // [chunk][gradient]
+    long num_gradients = 0;
+};
+
+// Offsets in Memory of a parameter and of its gradient; a layer that is used again has another place for the gradient.
+struct Place {
+    long value = -1, gradient = -1;  // -1: there is no such parameter
 };
 
 struct ScratchSize {
@@ -75,11 +81,34 @@ public:
     size_t block_size = 0;
 };
 
-// Convolution, linear layer or a plain copy.
+// What one of several readers of a tail reads: gradients are added up in the readers' order, and the last one hands the sum on.
+class Port : public Source {
+public:
+    Port(Source& of, std::shared_ptr<Buffer> sum, bool first, bool last)
+        : Source(of.shape), of(of), sum(std::move(sum)), first(first), last(last) {}
+
+    void read_row(int block, int row, Vector* to, long plane) override { of.read_row(block, row, to, plane); }
+
+    void write_gradient_row(int block, int row, const Vector* from, long plane) override {
+        const int width = shape.width;
+        Vector* to = sum->get() + size_t(block) * shape.size() + row * shape.channels * width;
+        for (int c = 0; c < shape.channels; ++c, from += plane)
+            for (int w = 0; w < width; ++w) to[c * width + w] = first ? from[w] : to[c * width + w] + from[w];
+        if (last) of.write_gradient_row(block, row, to, width);
+    }
+
+private:
+    Source& of;
+    const std::shared_ptr<Buffer> sum;  // [block][row][channel][column]
+    const bool first, last;
+};
+
+// What a stage computes of what it reads: a convolution, a linear layer, a sum.
 class Operation {
 public:
     virtual ~Operation() = default;
     virtual void allocate(int, ScratchSize&) {}
+    virtual void draw_masks(Scratch&, const uint64_t (*keys)[2]) { (void)keys; }
     virtual void pack(int part, int parts) { (void)part, (void)parts; }
     virtual void forward(Scratch&) = 0;
     virtual void backward(Scratch&) = 0;
@@ -88,7 +117,7 @@ public:
 
     const Batch* batch = nullptr;
     Memory* memory = nullptr;
-    Source* source = nullptr;
+    std::vector<Source*> sources;
     Tail* tail = nullptr;
     bool first = false;  // nothing before it wants a gradient
 };

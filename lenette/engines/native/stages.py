@@ -1,181 +1,224 @@
-"""Read a plain PyTorch network as the stages of the native engine, and refuse by name what its kernels don't know."""
+"""Read a network's graph as the stages of the native engine."""
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from math import prod
 
 from torch import nn
 
+from lenette.engines.native.refusals import refusal, require, require_tensors
+from lenette.engines.native.windows import Pooling, margins, pooling
 from lenette.errors import UnsupportedByEngine
+from lenette.models.graph import Graph, Node, NotAGraph, graph
 
-LAYERS = (
-    nn.Conv2d,
-    nn.Linear,
-    nn.BatchNorm2d,
-    nn.BatchNorm1d,
-    nn.ReLU,
-    nn.Sigmoid,
-    nn.Dropout,
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.Flatten,
-    nn.Identity,
-)
-# What a tail may hold, in this order; a layer that comes in another order starts a new stage, with a plain copy.
+Shape = tuple[int, int, int]  # channels, height, width; a flat value is (features, 1, 1)
+
+IMAGES = -1  # the stage that reads the images has them for its input
+
+# What a tail may hold, in this order; a node that comes in another order starts a new stage.
 SLOTS = ("norm", "activation", "inner_dropout", "pool", "outer_dropout")
+ACTIVATIONS = (
+    *("relu", "relu6", "leaky_relu", "elu", "sigmoid", "silu", "tanh", "gelu", "hardswish", "hardsigmoid"),
+    *("softplus", "affine"),
+)
+POOLS = ("max_pool", "average_pool", "adaptive_average_pool")
+OPERATIONS = (
+    *("convolution", "linear", "add", "multiply", "concatenate"),
+    *("prelu", "layer_norm", "group_norm", "softmax", "dropout2d"),
+)
+KNOWN = ("input", "reshape", "batch_norm", "dropout", *ACTIVATIONS, *POOLS, *OPERATIONS)
 
 
 @dataclass
 class Stage:
-    """One operation (a convolution, a linear layer, or None for a plain copy) and the tail that follows it.
+    """One operation and the tail that follows it.
 
-    `tail` maps slots to layers, each with its name; `masks` maps the slots of dropouts to their numbers in the plan.
+    `kind` is that of an operation's node, or "copy", "reshape", "pad" or a pool's; `inputs` are the numbers of the
+    stages that it reads, `sources` the shapes of what they give; `made` is the operation's output, `shape` the tail's;
+    `tail` maps slots to nodes, `masks` the slots of dropouts (and "" for the operation's own) to their numbers in the
+    plan.
     """
 
-    name: str
-    operation: nn.Module | None = None
-    tail: dict[str, tuple[str, nn.Module]] = field(default_factory=dict)
+    kind: str
+    inputs: list[int]
+    sources: list[Shape]
+    made: Shape
+    node: Node | None = None
+    window: Pooling | None = None
+    margin: tuple[int, int] | None = None  # of a pad, above and to the left
+    tail: dict[str, Node] = field(default_factory=dict)
     masks: dict[str, int] = field(default_factory=dict)
+    pooled: Pooling | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """What the stage hands on."""
+        return self.made if self.pooled is None else (self.made[0], *self.pooled.size)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All that the stage computes."""
+        return [node for node in (self.node, *self.tail.values()) if node]
 
     def is_free(self, slot: str) -> bool:
         """Say whether the slot and all later ones are empty, or it is a ReLU's, which max-pool may come before."""
         later = [name for name in self.tail if SLOTS.index(name) >= SLOTS.index(slot)]
-        return not later or (slot == "activation" and later == ["pool"] and type(self.tail["pool"][1]) is nn.MaxPool2d)
+        return not later or (slot == "activation" and later == ["pool"] and self.tail["pool"].kind == "max_pool")
 
 
-def read(model: nn.Module) -> list[Stage]:
+@dataclass(frozen=True)
+class Reading:
+    """A network as stages; `num_masks` are drawn in each step, and a last `log_softmax` is left to who wants logits."""
+
+    image_shape: Shape
+    stages: list[Stage]
+    num_masks: int
+    log_softmax: bool
+
+
+def read(model: nn.Module, image_shape: Shape) -> Reading:
     """Return the network's stages.
 
     Raises:
-        UnsupportedByEngine: the engine doesn't know a layer, which the message names.
+        UnsupportedByEngine: the network is no graph, or the engine doesn't know a layer or operation, which the message
+            names.
     """
-    layers = _layers(model)
-    _refuse(layers)
-    stages: list[Stage] = []
-    num_dropouts = 0
-    for name, layer in layers:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            stages.append(Stage(name, layer))
-        slot = _slot(layer, stages)
-        if not slot:
-            continue
-        if not stages or not stages[-1].is_free(slot):
-            stages.append(Stage(name))
-            slot = _slot(layer, stages)
-        stages[-1].tail[slot] = (name, layer)
-        if isinstance(layer, nn.Dropout):
-            stages[-1].masks[slot] = num_dropouts
-            num_dropouts += 1
-    return stages
-
-
-def _layers(model: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
-    """Return all layers with their names, in order, a layer that is used twice twice."""
-    if type(model) is not nn.Sequential:
-        return [(prefix or "the network", model)]
-    return [
-        pair
-        for name, child in model._modules.items()
-        if child
-        for pair in _layers(child, f"{prefix}.{name}".strip("."))
-    ]
-
-
-def _slot(layer: nn.Module, stages: list[Stage]) -> str:
-    match layer:
-        case nn.BatchNorm2d() | nn.BatchNorm1d():
-            return "norm"
-        case nn.ReLU() | nn.Sigmoid():
-            return "activation"
-        case nn.MaxPool2d() | nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
-            return "pool"
-        case nn.Dropout():
-            return "outer_dropout" if stages and "pool" in stages[-1].tail else "inner_dropout"
-    return ""
-
-
-def _refuse(layers: list[tuple[str, nn.Module]]) -> None:
-    form = "an image"
-    seen: set[nn.Module] = set()
-    weights: set[nn.Parameter] = set()
-    for name, layer in layers:
-        if type(layer) not in LAYERS:
-            known = ", ".join(kind.__name__ for kind in LAYERS)
-            raise UnsupportedByEngine(
-                f"the native engine doesn't know layer '{name}' ({type(layer).__name__}); it knows {known}, in an "
-                "nn.Sequential: use the reference engine"
-            )
-        wanted = {
-            nn.Linear: ("flat", "features"),
-            nn.BatchNorm1d: ("features",),
-            nn.ReLU: (form,),
-            nn.Sigmoid: (form,),
-            nn.Dropout: (form,),
-            nn.Flatten: (form,),
-            nn.Identity: (form,),
-        }.get(type(layer), ("an image",))
-        odd = {f"{option} = {getattr(layer, option)!r}": True for option in _odd_options(layer)}
-        odd |= {
-            f"on what is {form}, not {' or '.join(wanted)}": form not in wanted,
-            "used a second time": layer in seen and any(True for _ in layer.parameters()),
-            "whose weights are another layer's too": layer not in seen and not weights.isdisjoint(layer.parameters()),
-            "with hooks": bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks),
-            "with frozen parameters": not all(parameter.requires_grad for parameter in layer.parameters()),
-        }
-        for what, is_odd in odd.items():
-            if is_odd:
-                raise UnsupportedByEngine(
-                    f"the native engine doesn't know layer '{name}' ({type(layer).__name__}) {what}: "
-                    "use the reference engine"
-                )
-        seen.add(layer)
-        weights.update(layer.parameters())
-        if isinstance(layer, nn.Flatten) and form == "an image":
-            form = "flat"
-        elif isinstance(layer, nn.Linear):
-            form = "features"
-    if form == "an image":
+    try:
+        found = graph(model, image_shape)
+    except NotAGraph as error:
+        raise UnsupportedByEngine(
+            f"the native engine can't read the network: {error}: use the reference engine"
+        ) from error
+    last = found.nodes[found.output]
+    if len(last.shape) != 1:
         raise UnsupportedByEngine("the native engine wants a network that ends flat, [N, classes]: end it with Flatten")
-    if not any(isinstance(layer, nn.Conv2d | nn.Linear) for _, layer in layers):
-        raise UnsupportedByEngine("the native engine finds neither a Conv2d nor a Linear layer in the network")
+    log_softmax = last.kind == "log_softmax" and last.options["dim"] in (None, 1, -1)
+    reader = _Reader(Graph(found.nodes, last.inputs[0] if log_softmax else found.output))
+    stages = reader.read()
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not trained.intersection(reader.num_uses):
+        raise UnsupportedByEngine("the native engine finds no weights to train in the network")
+    require_tensors(model, [node for stage in stages for node in stage.nodes])
+    return Reading(image_shape, stages, len(reader.masks), log_softmax)
 
 
-def _odd_options(layer: nn.Module) -> list[str]:
-    """Return the names of the options that the kernels don't know in the layer."""
-    odd: dict[str, bool] = {}
-    match layer:
-        case nn.Conv2d():
-            odd = {
-                "dilation": layer.dilation[0] != layer.dilation[1],
-                "stride": layer.stride[0] != layer.stride[1],
-                "padding_mode": layer.padding_mode != "zeros",
-                "padding": isinstance(layer.padding, str)
-                or any(
-                    p > (k - 1) * d for p, k, d in zip(layer.padding, layer.kernel_size, layer.dilation, strict=True)
-                ),
-            }
-        case nn.BatchNorm2d() | nn.BatchNorm1d():
-            odd = {"momentum": layer.momentum is None, "track_running_stats": not layer.track_running_stats}
-        case nn.MaxPool2d():
-            odd = {
-                "padding": pair(layer.padding) != (0, 0),
-                "dilation": pair(layer.dilation) != (1, 1),
-                "ceil_mode": layer.ceil_mode,
-                "return_indices": layer.return_indices,
-            }
-        case nn.AvgPool2d():
-            odd = {
-                "padding": pair(layer.padding) != (0, 0),
-                "ceil_mode": layer.ceil_mode,
-                "divisor_override": layer.divisor_override is not None,
-            }
-        case nn.AdaptiveAvgPool2d():
-            odd = {"output_size": pair(layer.output_size) != (1, 1)}
-        case nn.Flatten():
-            odd = {"start_dim": layer.start_dim != 1, "end_dim": layer.end_dim != -1}
-    return [name for name, is_odd in odd.items() if is_odd]
+def form(shape: tuple[int, ...]) -> Shape:
+    """Return the shape of a node as channels, height and width."""
+    flat = prod(shape)
+    return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (flat, 1, 1)
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """Return a layer's option, one number or two, as two."""
-    return tuple(value) if isinstance(value, tuple | list) else (value, value)
+class _Reader:
+    """Put nodes into stages, one by one."""
+
+    def __init__(self, found: Graph) -> None:
+        self.graph, self.used = found, found.used
+        self.stages: list[Stage] = []
+        self.at: dict[int, int] = {}  # the stage that gives a node's value
+        dropouts = [place for place, node in enumerate(found.nodes) if node.kind in ("dropout", "dropout2d")]
+        self.masks = {place: number for number, place in enumerate(dropouts)}
+        users = [found.nodes[place] for place in self.used if found.nodes[place].kind != "reshape"]
+        self.num_readers = Counter(self.origin(place) for user in users for place in user.inputs)
+        self.num_uses = Counter(name for user in users for name in user.tensors.values())
+
+    def origin(self, place: int) -> int:
+        """Return the place of the node whose value this one is, but for its shape."""
+        while self.graph.nodes[place].kind == "reshape":
+            place = self.graph.nodes[place].inputs[0]
+        return place
+
+    def read(self) -> list[Stage]:
+        for place, node in enumerate(self.graph.nodes):
+            if place in self.used:
+                self.add(place, node)
+            elif node.kind == "batch_norm":
+                raise refusal(node, "whose output is not used")
+        return self.stages
+
+    def add(self, place: int, node: Node) -> None:
+        if node.kind not in KNOWN:
+            raise refusal(node)
+        require(node, [self.graph.nodes[one].shape for one in node.inputs])
+        if node.kind == "input":
+            self.at[place] = IMAGES
+        elif node.kind == "reshape":
+            self.at[place] = self.at[node.inputs[0]]
+        elif node.kind in OPERATIONS or not self.fuse(place, node):
+            self.start(place, node)
+
+    def fuse(self, place: int, node: Node) -> bool:
+        """Put the node into the tail of the stage that it reads, where that is possible."""
+        source = node.inputs[0]
+        number = self.at[source]
+        if number == IMAGES or self.num_readers[self.origin(source)] > 1:
+            return False
+        stage = self.stages[number]
+        slot = _slot(node, stage)
+        if not stage.is_free(slot):
+            return False
+        if slot in ("norm", "pool") and form(self.graph.nodes[source].shape) != stage.shape:
+            return False
+        # Running statistics are updated in the order of the stages, which has to be the network's own.
+        if slot == "norm" and any(self.num_uses[name] > 1 for name in node.tensors.values()):
+            return False
+        if slot == "pool" and not (pool := pooling(node, stage.shape)).is_plain:
+            return False
+        self.attach(place, node, number, slot)
+        if slot == "pool":
+            stage.pooled = pool
+        return True
+
+    def attach(self, place: int, node: Node, number: int, slot: str) -> None:
+        self.stages[number].tail[slot] = node
+        self.at[place] = number
+        if place in self.masks:
+            self.stages[number].masks[slot] = self.masks[place]
+
+    def start(self, place: int, node: Node) -> None:
+        """Begin a stage with the node."""
+        numbers = [self.at[one] for one in node.inputs]
+        if node.kind not in ("linear", "dropout", *ACTIVATIONS):  # the others see a map's order alone
+            shapes = [form(self.graph.nodes[one].shape) for one in node.inputs]
+            numbers = [self.shaped(number, shape) for number, shape in zip(numbers, shapes, strict=True)]
+        if node.kind == "convolution":
+            numbers = [self.padded(node, numbers[0])]
+        if node.kind in ("add", "multiply"):  # a gate comes second
+            numbers.sort(key=lambda number: -prod(self.shape(number)))
+        sources = [self.shape(number) for number in numbers]
+        if node.kind in OPERATIONS or node.kind in POOLS:
+            window = pooling(node, sources[0]) if node.kind in POOLS else None
+            self.at[place] = self.append(Stage(node.kind, numbers, sources, form(node.shape), node, window))
+            if place in self.masks:
+                self.stages[-1].masks[""] = self.masks[place]
+            return
+        number = numbers[0]
+        if number == self.at[node.inputs[0]]:
+            number = self.append(Stage("copy", numbers, sources, sources[0]))
+        self.attach(place, node, number, _slot(node, self.stages[number]))
+
+    def append(self, stage: Stage) -> int:
+        self.stages.append(stage)
+        return len(self.stages) - 1
+
+    def shape(self, number: int) -> Shape:
+        return form(self.graph.nodes[0].shape) if number == IMAGES else self.stages[number].shape
+
+    def shaped(self, number: int, shape: Shape) -> int:
+        """Return a stage that gives the value in that shape."""
+        found = self.shape(number)
+        return number if found == shape else self.append(Stage("reshape", [number], [found], shape))
+
+    def padded(self, node: Node, number: int) -> int:
+        """Return a stage that gives the input with the padding that is more than the convolution's own."""
+        top, bottom, left, right = margins(node).more
+        if not any((top, bottom, left, right)):
+            return number
+        channels, height, width = found = self.shape(number)
+        made = (channels, height + top + bottom, width + left + right)
+        return self.append(Stage("pad", [number], [found], made, margin=(top, left)))
+
+
+def _slot(node: Node, stage: Stage) -> str:
+    if node.kind == "dropout":
+        return "outer_dropout" if "pool" in stage.tail else "inner_dropout"
+    return {"batch_norm": "norm", **dict.fromkeys(POOLS, "pool")}.get(node.kind, "activation")

@@ -2,12 +2,12 @@
 // Only the operation's output is kept; the rest is computed anew in the backward pass, which costs less than reading it.
 #pragma once
 
+#include "activation.hpp"
 #include "dropout.hpp"
 #include "stage.hpp"
 
 namespace lenette {
 
-enum class Activation { none, relu, sigmoid };
 enum class Pooling { none, maximum, average };
 
 template <Pooling KIND, int KH, int KW, int SH, int SW>
@@ -18,11 +18,15 @@ struct Pool {
 using NoPool = Pool<Pooling::none, 1, 1, 1, 1>;
 
 struct BatchNorm {
-    long weight = -1, bias = -1, running_mean = -1, running_var = -1;  // offsets in Memory; -1: no such parameter
+    Place weight, bias;
+    long running_mean = -1, running_var = -1;
     double eps = 0, momentum = 0;
+    int64_t seen = -1;  // batches before step 0, where statistics are the mean of all batches; else -1
+
+    double momentum_at(int64_t step) const { return seen < 0 ? momentum : 1 / double(seen + step + 1); }
 };
 
-template <int C, int H, int W, bool NORM, Activation ACTIVATION, bool DROPOUT, class POOL, bool DROPOUT_AFTER>
+template <int C, int H, int W, bool NORM, class ACTIVATION, bool DROPOUT, class POOL, bool DROPOUT_AFTER>
 class FusedTail : public Tail {
     static constexpr int kPlane = H * W;
     static constexpr int PH = (H - POOL::kh) / POOL::sh + 1, PW = (W - POOL::kw) / POOL::sw + 1;
@@ -31,8 +35,8 @@ class FusedTail : public Tail {
     static constexpr bool kTiling = POOL::kh == POOL::sh && POOL::kw == POOL::sw;
 
 public:
-    FusedTail(BatchNorm norm, Dropout inner, Dropout outer)
-        : Tail(Shape{C, PH, PW}), norm(norm), inner(std::move(inner)), outer(std::move(outer)) {
+    FusedTail(BatchNorm norm, ACTIVATION activation, Dropout inner, Dropout outer)
+        : Tail(Shape{C, PH, PW}), norm(norm), activation(activation), inner(std::move(inner)), outer(std::move(outer)) {
         block_size = size_t(C) * kPlane;
     }
 
@@ -72,6 +76,7 @@ public:
     }
 
     void finish_forward() override {
+        const double momentum = norm.momentum_at(batch->step);
         for (int c = 0; c < C; ++c) {
             Scalar *running_mean = memory->buffers + norm.running_mean + c, *running_var = memory->buffers + norm.running_var + c;
             double mean = *running_mean, variance = *running_var;
@@ -81,12 +86,12 @@ public:
                 variance = std::max(0.0, total(2 * c + 1) / count - first * first);
                 mean += first;
                 const double unbiased = variance * count / std::max(1.0, count - 1);
-                *running_mean = Scalar((1 - norm.momentum) * double(*running_mean) + norm.momentum * mean);
-                *running_var = Scalar((1 - norm.momentum) * double(*running_var) + norm.momentum * unbiased);
+                *running_mean = Scalar((1 - momentum) * double(*running_mean) + momentum * mean);
+                *running_var = Scalar((1 - momentum) * double(*running_var) + momentum * unbiased);
             }
             const double inverse = 1 / std::sqrt(variance + norm.eps);
-            const double gamma = norm.weight < 0 ? 1 : double(memory->parameters[norm.weight + c]);
-            const double beta = norm.bias < 0 ? 0 : double(memory->parameters[norm.bias + c]);
+            const double gamma = norm.weight.value < 0 ? 1 : double(memory->parameters[norm.weight.value + c]);
+            const double beta = norm.bias.value < 0 ? 0 : double(memory->parameters[norm.bias.value + c]);
             means[c] = Scalar(mean);
             inverses[c] = inverse;
             scale[c] = Scalar(gamma * inverse);
@@ -124,8 +129,8 @@ public:
         const double count = double(batch->images) * kPlane;
         for (int c = 0; c < C; ++c) {
             const double sum = total(2 * c), sum_centred = total(2 * c + 1), inverse = inverses[c];
-            if (norm.bias >= 0) memory->gradients[norm.bias + c] = Scalar(sum);
-            if (norm.weight >= 0) memory->gradients[norm.weight + c] = Scalar(sum_centred * inverse);
+            if (norm.bias.value >= 0) memory->gradients[norm.bias.gradient + c] = Scalar(sum);
+            if (norm.weight.value >= 0) memory->gradients[norm.weight.gradient + c] = Scalar(sum_centred * inverse);
             // dy = scale * (dz - mean(dz) - (y - mean) * inverse^2 * mean(dz * (y - mean)))
             const double slope = -double(scale[c]) * inverse * inverse * sum_centred / count;
             gradient_slope[c] = Scalar(slope);
@@ -150,19 +155,13 @@ private:
         Vector first, second;
     };
 
-    static Vector activate(Vector z) {
-        if constexpr (ACTIVATION == Activation::relu) return maximum(Vector{}, z);  // so ordered, not a number stays one
-        if constexpr (ACTIVATION == Activation::sigmoid) return 1 / (1 + exponential(-z));
-        return z;
-    }
-
     Vector normalise(int c, Vector v) const { return NORM ? v * scale[c] + shift[c] : v; }
 
     static constexpr size_t index(int c, int h, int w) { return (size_t(h) * C + c) * W + w; }
 
     template <bool TRAINING>
     Vector activated(int block, int c, int h, int w) const {
-        const Vector a = activate(normalise(c, y[block * block_size + index(c, h, w)]));
+        const Vector a = activation(normalise(c, y[block * block_size + index(c, h, w)]));
         return TRAINING && DROPOUT ? inner.apply(block, (c * H + h) * W + w, a) : a;
     }
 
@@ -234,11 +233,7 @@ private:
         const size_t i = block * block_size + index(c, h, w);
         const Vector v = y[i], z = normalise(c, v);
         if (DROPOUT) g = inner.apply(block, (c * H + h) * W + w, g);
-        if constexpr (ACTIVATION == Activation::relu) g = keep(z > Vector{}, g);
-        if constexpr (ACTIVATION == Activation::sigmoid) {
-            const Vector a = activate(z);
-            g = g * (a * (1 - a));
-        }
+        g = activation.gradient(z, g);
         dz[i] = g;
         if (NORM) {
             s.first += g;
@@ -264,6 +259,7 @@ private:
     }
 
     BatchNorm norm;
+    ACTIVATION activation;
     Dropout inner, outer;
     Buffer sums;  // [block][channel][2]: of y and its square, then of dz and its product with y
     std::vector<double> totals;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -117,24 +118,83 @@ inline Vector sum_each(const Vector* v) {
     }
 }
 
-// exp to 2 units in the last place: 2^n times the Taylor series of the rest, |rest| <= ln(2) / 2.
+template <class F>
+inline Vector each_lane(Vector x, F f) {
+    for (int lane = 0; lane < kLanes; ++lane) x[lane] = f(x[lane]);
+    return x;
+}
+
+inline Vector square_root(Vector x) {
+    return each_lane(x, [](Scalar v) { return std::sqrt(v); });
+}
+
+inline Vector polynomial(Vector x, std::initializer_list<double> highest_first) {
+    Vector p = Vector{} + Scalar(*highest_first.begin());
+    for (auto factor = highest_first.begin() + 1; factor != highest_first.end(); ++factor) p = p * x + Scalar(*factor);
+    return p;
+}
+
+struct Reduced {
+    Vector power, rest;
+};
+
+// exp(x) = power * exp(rest), |rest| <= ln(2) / 2, float32.
+inline Reduced reduce(Vector x) {
+    const Vector zero{};
+    x = select(x > Scalar(88), zero + Scalar(88), x);
+    x = select(x < Scalar(-87), zero - Scalar(87), x);
+    const Scalar to_integer = 12582912;  // 1.5 * 2^23: adding it rounds
+    const Vector n = (x * Scalar(1.44269504088896341) + to_integer) - to_integer;
+    const Vector r = (x - n * Scalar(0.693359375)) + n * Scalar(2.12194440e-4);  // ln 2 in two parts
+    const Mask exponent = (__builtin_convertvector(n, Mask) + 127) << 23;
+    Vector power;
+    std::memcpy(&power, &exponent, sizeof power);
+    return {power, r};
+}
+
+// exp to 2 units in the last place: 2^n times the Taylor series of the rest.
 inline Vector exponential(Vector x) {
     if constexpr (sizeof(Scalar) == 8) {
-        for (int lane = 0; lane < kLanes; ++lane) x[lane] = std::exp(x[lane]);
-        return x;
+        return each_lane(x, [](double v) { return std::exp(v); });
     } else {
-        const Vector zero{};
-        x = select(x > Scalar(88), zero + Scalar(88), x);
-        x = select(x < Scalar(-87), zero - Scalar(87), x);
-        const Scalar to_integer = 12582912;  // 1.5 * 2^23: adding it rounds
-        const Vector n = (x * Scalar(1.44269504088896341) + to_integer) - to_integer;
-        const Vector r = (x - n * Scalar(0.693359375)) + n * Scalar(2.12194440e-4);  // ln 2 in two parts
-        Vector p = zero + Scalar(1.0 / 5040);
-        for (double inverse : {1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1.0, 1.0}) p = p * r + Scalar(inverse);
-        const Mask exponent = (__builtin_convertvector(n, Mask) + 127) << 23;
-        Vector power;
-        std::memcpy(&power, &exponent, sizeof power);
-        return p * power;
+        const Reduced part = reduce(x);
+        return polynomial(part.rest, {1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1.0, 1.0}) * part.power;
+    }
+}
+
+// exp(x) - 1, to the last places near 0 too.
+inline Vector exponential_less_one(Vector x) {
+    if constexpr (sizeof(Scalar) == 8) {
+        return each_lane(x, [](double v) { return std::expm1(v); });
+    } else {
+        const Reduced part = reduce(x);
+        const auto series = {1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1.0};
+        return polynomial(part.rest, series) * part.rest * part.power + (part.power - 1);
+    }
+}
+
+// log(1 + x) for x in [0, 1]: 2 atanh(s), s = x / (2 + x) <= 1/3.
+inline Vector logarithm_of_one_and(Vector x) {
+    if constexpr (sizeof(Scalar) == 8) {
+        return each_lane(x, [](double v) { return std::log1p(v); });
+    } else {
+        const Vector s = x / (2 + x);
+        return 2 * s * polynomial(s * s, {1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1.0});
+    }
+}
+
+// The normal distribution's share below z, erfc(-z / sqrt(2)) / 2. In float32 by the Chebyshev fit of
+// Press et al., Numerical Recipes (2nd edition, 6.2), whose relative error is below 1.2e-7, a unit in the last place.
+inline Vector normal_below(Vector z) {
+    const Vector x = z * Scalar(-0.7071067811865476);
+    if constexpr (sizeof(Scalar) == 8) {
+        return each_lane(x, [](double v) { return std::erfc(v) / 2; });
+    } else {
+        const Vector distance = maximum(x, -x), t = 1 / (1 + Scalar(0.5) * distance);
+        const Vector series = polynomial(t, {0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806,
+                                             0.09678418, 0.37409196, 1.00002368, -1.26551223});
+        const Vector half_tail = Scalar(0.5) * t * exponential(series - distance * distance);
+        return select(x > 0, half_tail, 1 - half_tail);
     }
 }
 
