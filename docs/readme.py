@@ -1,4 +1,4 @@
-"""Write the README's tree, from every file's first sentence, and its tables of certificates and engines.
+"""Write README.md's tables of certificates and engines, and ARCHITECTURE.md's tree from every file's first sentence.
 
 python docs/readme.py
 """
@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 ENGINES = ROOT / "results" / "benchmarks" / "engines.json"
 CERTIFICATES = ROOT / "results" / "certificates"
 FOLDERS = {
-    "lenette/recipes": "the shipped recipes, one TOML file each; and what a recipe is",
-    "tests": "mirrors lenette/",
+    "src/lenette/recipes": "the shipped recipes, one TOML file each; and what a recipe is",
+    "tests": "mirrors src/lenette/",
     "results": "committed evidence: proofs, studies, benchmarks",
     "docs": "what the README shows, the script that makes its tables, the log of what was tried",
 }
@@ -24,7 +24,7 @@ FOLDERS = {
 def tree() -> str:
     """Return the tree as a Markdown code block, a line a file."""
     lines = []
-    for top in ("lenette", "notebooks", "benchmarks"):
+    for top in ("src/lenette", "notebooks", "benchmarks"):
         lines += _folder(ROOT / top, 0)
     for name in ("docs", "results", "tests"):
         lines.append(_line(0, f"{name}/", FOLDERS[name]))
@@ -79,13 +79,21 @@ def engines() -> str:
     return "\n".join(lines) + "\n"
 
 
-def renewed(readme: str) -> str:
-    """Return the README's text with what stands between its marks made anew."""
-    for name, text in (("tree", tree()), ("certificates", certificates()), ("engines", engines())):
+# What stands between two marks `<!-- NAME:begin -->` and `<!-- NAME:end -->` of these documents.
+MADE = {
+    "ARCHITECTURE.md": {"tree": tree},
+    "README.md": {"certificates": certificates, "engines": engines},
+}
+
+
+def renewed(document: str) -> str:
+    """Return a document's text with what stands between its marks made anew."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for name, made in MADE[document].items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-        before, _, rest = readme.partition(begin)
-        readme = before + begin + text + end + rest.partition(end)[2]
-    return readme
+        before, _, rest = text.partition(begin)
+        text = before + begin + made() + end + rest.partition(end)[2]
+    return text
 
 
 def _folder(folder: Path, depth: int) -> list[str]:
@@ -118,5 +126,5 @@ def _line(depth: int, name: str, said: str) -> str:
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in MADE:
+        (ROOT / document).write_text(renewed(document), encoding="utf-8")

@@ -124,7 +124,7 @@ def test_the_bits_are_those_of_this_version(capability):
     if found is None:
         pytest.skip(f"the processor has no {capability}")
     assert found == held.get(versions(), {}).get(capability), (
-        "the bits of the reference engine changed. If that is meant, raise VERSION in lenette/engines/reference.py, "
+        "the bits of the reference engine changed. If that is meant, raise VERSION in engines/reference.py, "
         f"so that no run is taken for another, and run: {COMMAND}"
     )
 

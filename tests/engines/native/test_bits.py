@@ -173,7 +173,7 @@ def test_the_bits_are_those_of_this_version(case, target, monkeypatch):
         pytest.skip(f"bits.json holds none of {name} for {target}: {COMMAND} adds them")
     assert found == held.get(str(ARITHMETIC_VERSION), {}).get(case), (
         f"the bits of the native engine changed ({case}, {target}). If that is meant, raise ARITHMETIC_VERSION in "
-        f"lenette/engines/native/engine.py, so that no run is taken for another, and run: {COMMAND}"
+        f"engines/native/engine.py, so that no run is taken for another, and run: {COMMAND}"
     )
 
 

@@ -61,5 +61,5 @@ def known_sources() -> Path:
 
 
 def _digest(source: str) -> str:
-    """Return the SHA-256 (hex) of the text with line ends as Python reads them; no other character may stand for one."""
+    """Return the SHA-256 (hex) of the text with line ends as Python reads them; no other character may be one."""
     return hashlib.sha256(source.replace("\r\n", "\n").replace("\r", "\n").encode()).hexdigest()
