@@ -5,8 +5,9 @@ BIN := .venv/bin
 # Of PyTorch `make test-oldest` takes the version that a machine without much of a network has; TORCH=2.9.0 is the oldest.
 TORCH ?= 2.13.0
 OLDEST := .venv-oldest-$(TORCH)
+NEWEST ?= python3.13
 
-.PHONY: demo test test-native test-proofs test-oldest test-cuda lint bench laboratory pages notebooks proofs readme clean
+.PHONY: demo test test-native test-proofs test-oldest test-newest test-cuda lint bench laboratory pages notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -19,9 +20,14 @@ test-native: .venv/ready
 	LENETTE_NATIVE_ALL=1 LENETTE_NATIVE_EXAMPLES=80 $(BIN)/python -m pytest tests/engines/native --timeout 900
 
 # The tests that meet other libraries, with the oldest versions of these that pyproject.toml allows.
+MEET_OTHERS := $(wildcard tests/test_*.py tests/engines/test_*.py) \
+	tests/cli tests/data tests/evidence tests/lessons tests/models tests/recipes tests/report tests/studies
 test-oldest: $(OLDEST)/ready
-	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning $(wildcard tests/test_*.py tests/engines/test_*.py) \
-		tests/cli tests/data tests/evidence tests/lessons tests/models tests/recipes tests/report tests/studies
+	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning $(MEET_OTHERS)
+
+# The same with the newest Python that pyproject.toml allows.
+test-newest: .venv-newest/ready
+	.venv-newest/bin/python -m pytest $(MEET_OTHERS)
 
 # Every shipped proof, verified on MNIST: a quarter of an hour.
 test-proofs: .venv/ready
@@ -89,5 +95,10 @@ $(OLDEST)/ready: pyproject.toml constraints.txt .ci/oldest.py
 		hypothesis pytest pytest-timeout
 	touch $@
 
+.venv-newest/ready: pyproject.toml constraints.txt
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
 clean:
-	rm -rf .venv .venv-oldest-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-oldest-* .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
