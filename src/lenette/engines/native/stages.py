@@ -7,7 +7,7 @@ from math import prod
 from torch import nn
 
 from lenette.engines.native.refusals import refusal, require, require_tensors
-from lenette.engines.native.windows import Pooling, margins, pooling
+from lenette.engines.native.windows import Pooling, margins, pair, pooling
 from lenette.errors import UnsupportedByEngine
 from lenette.models.graph import Graph, Node, NotAGraph, graph
 
@@ -54,6 +54,17 @@ class Stage:
     def shape(self) -> Shape:
         """What the stage hands on."""
         return self.made if self.pooled is None else (self.made[0], *self.pooled.size)
+
+    @property
+    def is_winograd(self) -> bool:
+        """Whether it is a convolution for which Winograd's algorithm is the faster one (`winograd.hpp`)."""
+        if self.kind != "convolution" or not self.node:
+            return False
+        options, (inputs, *_), (outputs, height, width) = self.node.options, self.sources[0], self.made
+        plain = options["kernel_size"] == (3, 3) and options["groups"] == 1
+        plain = plain and pair(options["stride"]) == pair(options["dilation"]) == (1, 1)
+        wasted = -height % 2 * width + -width % 2 * (height + height % 2)
+        return plain and inputs >= 8 and outputs >= 8 and wasted <= 0.5 * height * width
 
     @property
     def nodes(self) -> list[Node]:
