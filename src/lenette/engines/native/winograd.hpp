@@ -28,6 +28,10 @@ class WinogradConvolution : public Operation {
         return (channels + tiles - 1) / tiles;
     }
     static constexpr int kForwardChannels = tile_channels(CO), kBackwardChannels = tile_channels(CI);
+    // Four output channels by as many inputs as fill a vector with sums; and the room for all of a number's sums.
+    static constexpr int kInputTile = at_most(CI, kLanes > 8 ? kLanes / 4 : 2);
+    static constexpr int whole_vectors(int size) { return (size + kLanes - 1) / kLanes * kLanes; }
+    static constexpr int kSums = (CI + kInputTile - 1) / kInputTile * ((CO + 3) / 4) * whole_vectors(4 * kInputTile);
 
 public:
     WinogradConvolution(Place weight, Place bias) : weight(weight), bias(bias) {}
@@ -37,24 +41,23 @@ public:
         size.gradient = std::max(size.gradient, size_t(XH) * kXRow + size_t(2 * kRows) * kDRow);
         size.row = std::max(size.row, size_t(XW));
         size.transformed = std::max(size.transformed, size_t(4) * (CI + CO) * kMostTiles);
-        size.sums = std::max(size.sums, size_t(16) * CO * CI);
+        size.sums = std::max(size.sums, size_t(16) * kSums);
         forward_weights.resize(size_t(16) * CO * CI);
         backward_weights.resize(size_t(16) * CO * CI);
     }
 
     void pack(int part, int parts) override {
+        const Scalar* w = memory->parameters + weight.value;
         for_tiles<CO, kForwardChannels>([&](auto tile, int start) {
             if (start / kForwardChannels % parts != part) return;
-            for (int ci = 0; ci < CI; ++ci)
-                for (int co = 0; co < tile; ++co)
-                    put_weights(start + co, ci, &forward_weights[start * CI + ci * tile + co]);
+            put_weights(
+                CI * tile, [&](int i) { return w + ((start + i % tile) * CI + i / tile) * 9; }, &forward_weights[start * CI]);
         });
         if (first) return;
         for_tiles<CI, kBackwardChannels>([&](auto tile, int start) {
             if (start / kBackwardChannels % parts != part) return;
-            for (int co = 0; co < CO; ++co)
-                for (int ci = 0; ci < tile; ++ci)
-                    put_weights(co, start + ci, &backward_weights[start * CO + co * tile + ci]);
+            put_weights(
+                CO * tile, [&](int i) { return w + (i / tile * CI + start + i % tile) * 9; }, &backward_weights[start * CO]);
         });
     }
 
@@ -83,7 +86,7 @@ public:
             if (BIAS) std::fill_n(gradients + bias.gradient, CO, Scalar(0));
         }
         Scalar* sums = scratch.sums.data();
-        std::fill_n(sums, 16 * CO * CI, Scalar(0));
+        std::fill_n(sums, 16 * kSums, Scalar(0));
         Vector *dx = scratch.gradient.get(), *dy = dx + XH * kXRow;
         Vector *v = scratch.transformed.get(), *e = v + 4 * CI * kMostTiles;
         if (!first) std::fill_n(dx, XH * kXRow, Vector{});
@@ -97,7 +100,7 @@ public:
                 transform_input<r, rows>(scratch.input.get() + 2 * row * kXRow, v);
                 transform_output_gradient<r, rows>(dy, e);
                 for (int s = 0; s < 4; ++s)
-                    add_weight_gradient<tiles>(v + s * CI * tiles, e + s * CO * tiles, sums + (r * 4 + s) * CO * CI);
+                    add_weight_gradient<tiles>(v + s * CI * tiles, e + s * CO * tiles, sums + (r * 4 + s) * kSums);
                 if (first) return;
                 for (int s = 0; s < 4; ++s)
                     multiply<CO, CI, kBackwardChannels, tiles>(e + s * CO * tiles, &backward_weights[(r * 4 + s) * CO * CI],
@@ -140,7 +143,7 @@ private:
 
     // v[s][ci][tile] of row R of the transform.
     template <int R, int ROWS>
-    static void transform_input(const Vector* x, Vector* v) {
+    static void transform_input(const Vector* __restrict x, Vector* __restrict v) {
         constexpr int tiles = ROWS * kTileColumns;
         constexpr int one = R == 0 ? 0 : R == 2 ? 2 : 1, other = R == 3 ? 3 : R == 2 ? 1 : 2;
         for (int i = 0; i < ROWS; ++i, x += 2 * kXRow)
@@ -162,7 +165,7 @@ private:
 
     // Add what row R gives to the output; `height` rows of it are left.
     template <int R, int ROWS>
-    void add_output(const Vector* m, Vector* y, int height) const {
+    void add_output(const Vector* __restrict m, Vector* __restrict y, int height) const {
         constexpr int tiles = ROWS * kTileColumns;
         for (int i = 0; i < ROWS; ++i, y += 2 * CO * OW, height -= 2)
             for (int co = 0; co < CO; ++co) {
@@ -207,7 +210,7 @@ private:
 
     // e[s][co][tile], by the adjoint of At.
     template <int R, int ROWS>
-    static void transform_output_gradient(const Vector* dy, Vector* e) {
+    static void transform_output_gradient(const Vector* __restrict dy, Vector* __restrict e) {
         constexpr int tiles = ROWS * kTileColumns;
         for (int i = 0; i < ROWS; ++i, dy += 2 * kDRow)
             for (int co = 0; co < CO; ++co) {
@@ -229,7 +232,7 @@ private:
 
     // Add to the padded input's gradient, by the adjoint of Bt; neighbouring tiles share two columns and two rows.
     template <int R, int ROWS>
-    static void add_input_gradient(const Vector* v, Vector* dx) {
+    static void add_input_gradient(const Vector* __restrict v, Vector* __restrict dx) {
         constexpr int tiles = ROWS * kTileColumns;
         constexpr int one = R == 0 ? 0 : 1, other = R == 3 ? 3 : 2;
         for (int i = 0; i < ROWS; ++i, dx += 2 * kXRow)
@@ -263,51 +266,73 @@ private:
         });
     }
 
-    // sums[co][ci] += sum over tiles and lanes.
-    template <int TILES>
-    static void add_weight_gradient(const Vector* v, const Vector* e, Scalar* sums) {
-        for_tiles<CI, kAccumulators / 4>([&](auto inputs, int ci) {
-            const Vector* starts[inputs];
-            for (int i = 0; i < inputs; ++i) starts[i] = v + (ci + i) * TILES;
+    // Call f(inputs, ci, outputs, co, place) for each tile of sums and its place among those of a number.
+    template <class F>
+    static void for_sums(F f) {
+        int place = 0;
+        for_tiles<CI, kInputTile>([&](auto inputs, int ci) {
             for_tiles<CO, 4>([&](auto outputs, int co) {
-                weight_tile<inputs, 1, 1, outputs>(starts, 0, 1, e + co * TILES, TILES, 0, 1, 1, TILES,
-                                                   sums + co * CI + ci, CI);
+                f(inputs, ci, outputs, co, place);
+                place += whole_vectors(inputs * outputs);
             });
         });
     }
 
-    // Write the 16 numbers of a kernel, G g Gt, to every (CO * CI)th place.
-    void put_weights(int co, int ci, Scalar* to) const {
-        const Scalar *g = memory->parameters + weight.value + (co * CI + ci) * 9, half = Scalar(0.5);
-        Scalar rows[4][3];
-        for (int k = 0; k < 3; ++k) {
-            const Scalar ends = g[k] + g[6 + k];
-            rows[0][k] = g[k], rows[1][k] = half * (ends + g[3 + k]), rows[2][k] = half * (ends - g[3 + k]), rows[3][k] = g[6 + k];
-        }
-        for (int r = 0; r < 4; ++r) {
-            const Scalar ends = rows[r][0] + rows[r][2];
-            const Scalar all[4] = {rows[r][0], half * (ends + rows[r][1]), half * (ends - rows[r][1]), rows[r][2]};
-            for (int s = 0; s < 4; ++s) to[(r * 4 + s) * CO * CI] = all[s];
+    // Add up over tiles and lanes, for all pairs of an input and an output channel.
+    template <int TILES>
+    static void add_weight_gradient(const Vector* v, const Vector* e, Scalar* sums) {
+        for_sums([&](auto inputs, int ci, auto outputs, int co, int place) {
+            product_tile<outputs, inputs>(e + co * TILES, v + ci * TILES, TILES, sums + place);
+        });
+    }
+
+    // Write the 16 numbers G g Gt of `count` kernels; those of one number lie together, CO * CI from the next number's.
+    template <class F>
+    static void put_weights(int count, F kernel, Scalar* to) {
+        const Scalar half = Scalar(0.5);
+        for (int begin = 0; begin < count; begin += kLanes) {
+            const int size = at_most(kLanes, count - begin);
+            Vector g[3][3] = {}, rows[4][3];
+            for (int lane = 0; lane < size; ++lane)
+                for (int k = 0; k < 9; ++k) g[k / 3][k % 3][lane] = kernel(begin + lane)[k];
+            for (int k = 0; k < 3; ++k) {
+                const Vector ends = g[0][k] + g[2][k];
+                rows[0][k] = g[0][k], rows[1][k] = half * (ends + g[1][k]);
+                rows[2][k] = half * (ends - g[1][k]), rows[3][k] = g[2][k];
+            }
+            for (int r = 0; r < 4; ++r) {
+                const Vector ends = rows[r][0] + rows[r][2];
+                const Vector all[4] = {rows[r][0], half * (ends + rows[r][1]), half * (ends - rows[r][1]), rows[r][2]};
+                for (int s = 0; s < 4; ++s)
+                    std::memcpy(to + (r * 4 + s) * CO * CI + begin, &all[s], size * sizeof(Scalar));
+            }
         }
     }
 
     // Add Gt sums G to the kernels' gradients.
     static void turn_back(const Scalar* sums, Scalar* gradient) {
         const Scalar half = Scalar(0.5);
-        for (int k = 0; k < CO * CI; ++k, gradient += 9) {
-            Scalar rows[3][4];
-            for (int s = 0; s < 4; ++s) {
-                const auto at = [&](int r) { return sums[(r * 4 + s) * CO * CI + k]; };
-                const Scalar both = half * (at(1) + at(2));
-                rows[0][s] = at(0) + both, rows[1][s] = half * (at(1) - at(2)), rows[2][s] = at(3) + both;
+        for_sums([&](auto inputs, int ci, auto outputs, int co, int place) {
+            for (int begin = 0; begin < inputs * outputs; begin += kLanes) {
+                Vector rows[3][4], all[9];
+                for (int s = 0; s < 4; ++s) {
+                    const auto at = [&](int r) { return load(sums + (r * 4 + s) * kSums + place + begin); };
+                    const Vector both = half * (at(1) + at(2));
+                    rows[0][s] = at(0) + both, rows[1][s] = half * (at(1) - at(2)), rows[2][s] = at(3) + both;
+                }
+                for (int r = 0; r < 3; ++r) {
+                    const Vector both = half * (rows[r][1] + rows[r][2]);
+                    all[r * 3] = rows[r][0] + both;
+                    all[r * 3 + 1] = half * (rows[r][1] - rows[r][2]);
+                    all[r * 3 + 2] = both + rows[r][3];
+                }
+                for (int lane = 0; lane < at_most(kLanes, inputs * outputs - begin); ++lane) {
+                    const int i = begin + lane;
+                    Scalar* to = gradient + ((co + i / inputs) * CI + ci + i % inputs) * 9;
+                    for (int k = 0; k < 9; ++k) to[k] += all[k][lane];
+                }
             }
-            for (int r = 0; r < 3; ++r) {
-                const Scalar both = half * (rows[r][1] + rows[r][2]);
-                gradient[r * 3] += rows[r][0] + both;
-                gradient[r * 3 + 1] += half * (rows[r][1] - rows[r][2]);
-                gradient[r * 3 + 2] += both + rows[r][3];
-            }
-        }
+        });
     }
 
     const Place weight, bias;
