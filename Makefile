@@ -6,7 +6,7 @@ BIN := .venv/bin
 TORCH ?= 2.13.0
 OLDEST := .venv-oldest-$(TORCH)
 
-.PHONY: demo test test-native test-proofs test-oldest test-cuda lint bench laboratory pages notebooks proofs readme clean
+.PHONY: demo test test-native sanitize distributions test-proofs test-oldest test-cuda lint bench laboratory pages notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -17,6 +17,10 @@ test: .venv/ready lint
 # The native engine against PyTorch for every shipped network and many made-up ones: some ten minutes.
 test-native: .venv/ready
 	LENETTE_NATIVE_ALL=1 LENETTE_NATIVE_EXAMPLES=80 $(BIN)/python -m pytest tests/engines/native --timeout 900
+
+# The native engine's C++ under the sanitizers of addresses, undefined behaviour and threads: some ten minutes.
+sanitize: .venv/ready
+	LENETTE_SANITIZE=1 $(BIN)/python -m pytest tests/engines/native/test_sanitizers.py --timeout 1200
 
 # The tests that meet other libraries, with the oldest versions of these that pyproject.toml allows.
 test-oldest: $(OLDEST)/ready

@@ -9,10 +9,10 @@ protocol is sealed. docs/LOG.md says what was learned. Without a name, it prints
 by how much the best of so many candidates is measured better than it is.
 
 A network is written as a row of words: `8` is a 3x3 convolution to 8 channels with batch-norm and ReLU, `8p` one that
-pads by 1, `8k5` one of 5x5, `8k1` of 1x1, `8s` one of stride 2; `d` is a bare depthwise 3x3 convolution, `d5` one of 5x5, `dp` and `d5p`
-pad so that the image keeps its size, `dn` has batch-norm, `dr` batch-norm and ReLU; `m` halves the image by max-pool.
-At the end `gap` averages, before a linear layer, `last` is a bare 1x1 convolution to the classes and then the average,
-`flat` a linear layer on the whole map.
+pads by 1, `8k5` one of 5x5, `8k1` of 1x1, `8s` one of stride 2; `d` is a bare depthwise 3x3 convolution, `d5` one of
+5x5, `dp` and `d5p` pad so that the image keeps its size, `dn` has batch-norm, `dr` batch-norm and ReLU; `m` halves the
+image by max-pool. At the end `gap` averages, before a linear layer, `last` is a bare 1x1 convolution to the classes and
+then the average, `flat` a linear layer on the whole map.
 """
 
 import argparse

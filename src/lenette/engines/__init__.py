@@ -57,8 +57,9 @@ def choose(name: str, device: str, threads: int | None, model: nn.Module, recipe
     device = _device(device, name)
 
     def chosen(engine: str, reason: str) -> Choice:
-        ENGINES[engine].require(model, recipe, dataset)
-        return Choice(engine, device, threads, reason, ENGINES[engine].build(device, threads), name == "auto")
+        more = ENGINES[engine].require(model, recipe, dataset)
+        build = {**ENGINES[engine].build(device, threads), **more}
+        return Choice(engine, device, threads, reason, build, name == "auto")
 
     if name != "auto":
         return chosen(name, "as asked")

@@ -13,6 +13,9 @@ from lenette.models.graph import Graph, Node, NotAGraph, graph
 
 Shape = tuple[int, int, int]  # channels, height, width; a flat value is (features, 1, 1)
 
+# Raised by hand when `winograd.hpp` gives other bits; `engine.ARITHMETIC_VERSION` is of what every network takes.
+WINOGRAD_VERSION = 1
+
 IMAGES = -1  # the stage that reads the images has them for its input
 
 # What a tail may hold, in this order; a node that comes in another order starts a new stage.
@@ -57,14 +60,18 @@ class Stage:
 
     @property
     def is_winograd(self) -> bool:
-        """Whether it is a convolution for which Winograd's algorithm is the faster one (`winograd.hpp`)."""
+        """Whether it is a convolution for which Winograd's algorithm (`winograd.hpp`) is measurably the faster one.
+
+        It saves multiplications for each pair of channels and costs additions for each channel, and takes outputs by
+        twos: with fewer channels, or an odd last row and column of a small map, it gains nothing.
+        """
         if self.kind != "convolution" or not self.node:
             return False
-        options, (inputs, *_), (outputs, height, width) = self.node.options, self.sources[0], self.made
+        options, inputs, (outputs, height, width) = self.node.options, self.sources[0][0], self.made
         plain = options["kernel_size"] == (3, 3) and options["groups"] == 1
         plain = plain and pair(options["stride"]) == pair(options["dilation"]) == (1, 1)
-        wasted = -height % 2 * width + -width % 2 * (height + height % 2)
-        return plain and inputs >= 8 and outputs >= 8 and wasted <= 0.5 * height * width
+        computed = (height + height % 2) * (width + width % 2)
+        return plain and min(inputs, outputs) >= 12 and inputs * outputs >= 384 and computed <= 1.2 * height * width
 
     @property
     def nodes(self) -> list[Node]:
@@ -85,6 +92,11 @@ class Reading:
     stages: list[Stage]
     num_masks: int
     log_softmax: bool
+
+    @property
+    def algorithms(self) -> dict[str, int]:
+        """The versions of the algorithms that not every network takes."""
+        return {"winograd": WINOGRAD_VERSION} if any(stage.is_winograd for stage in self.stages) else {}
 
 
 def read(model: nn.Module, image_shape: Shape) -> Reading:

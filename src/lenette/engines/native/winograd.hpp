@@ -53,7 +53,6 @@ public:
             put_weights(
                 CI * tile, [&](int i) { return w + ((start + i % tile) * CI + i / tile) * 9; }, &forward_weights[start * CI]);
         });
-        if (first) return;
         for_tiles<CI, kBackwardChannels>([&](auto tile, int start) {
             if (start / kBackwardChannels % parts != part) return;
             put_weights(
@@ -89,7 +88,7 @@ public:
         std::fill_n(sums, 16 * kSums, Scalar(0));
         Vector *dx = scratch.gradient.get(), *dy = dx + XH * kXRow;
         Vector *v = scratch.transformed.get(), *e = v + 4 * CI * kMostTiles;
-        if (!first) std::fill_n(dx, XH * kXRow, Vector{});
+        std::fill_n(dx, XH * kXRow, Vector{});
         int rows_read = 0, rows_written = 0;
         for_tiles<kTileRows, kRows>([&](auto rows, int row) {
             constexpr int tiles = rows * kTileColumns;
@@ -101,13 +100,11 @@ public:
                 transform_output_gradient<r, rows>(dy, e);
                 for (int s = 0; s < 4; ++s)
                     add_weight_gradient<tiles>(v + s * CI * tiles, e + s * CO * tiles, sums + (r * 4 + s) * kSums);
-                if (first) return;
                 for (int s = 0; s < 4; ++s)
                     multiply<CO, CI, kBackwardChannels, tiles>(e + s * CO * tiles, &backward_weights[(r * 4 + s) * CO * CI],
                                                                v + s * CI * tiles);
                 add_input_gradient<r, rows>(v, dx + 2 * row * kXRow);
             });
-            if (first) return;
             const int ready = row + rows == kTileRows ? H : at_most(H, 2 * (row + rows) - PH);
             for (; rows_written < ready; ++rows_written)
                 sources[0]->write_gradient_row(scratch.block, rows_written, dx + (rows_written + PH) * kXRow + PW, XW);
