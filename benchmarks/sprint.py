@@ -77,6 +77,10 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
     "smooth_deep_2": ("8k5s 16 16 m 32 flat", {**SMOOTH, "epochs": 2}),
     "smooth_slow": (STRIDE5, {**SMOOTH, "lr": 0.05}),
     "smooth_shift": (STRIDE5, {**SMOOTH, "translation": 1.0}),
+    "smooth_faster": (STRIDE5, {**SMOOTH, "lr": 0.3}),
+    "smooth_fast_decay": (STRIDE5, {**SMOOTH, "lr": 0.2, "weight_decay": 3e-4}),
+    "smooth_fast_warm": (STRIDE5, {**SMOOTH, "lr": 0.2, "warmup_fraction": 0.1}),
+    "smooth_fast_light": (STRIDE5, {**SMOOTH, "lr": 0.2, "label_smoothing": 0.05}),
     "smooth_average": (STRIDE5, {**SMOOTH, "schedule": "constant", "warmup_fraction": None, "ema_decay": 0.998}),
 }
 
