@@ -81,6 +81,8 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
     "smooth_fast_decay": (STRIDE5, {**SMOOTH, "lr": 0.2, "weight_decay": 3e-4}),
     "smooth_fast_warm": (STRIDE5, {**SMOOTH, "lr": 0.2, "warmup_fraction": 0.1}),
     "smooth_fast_light": (STRIDE5, {**SMOOTH, "lr": 0.2, "label_smoothing": 0.05}),
+    "light": (STRIDE5, {"epochs": 3, "label_smoothing": 0.05}),
+    "light_2": (STRIDE5, {**SMOOTH, "lr": 0.2, "label_smoothing": 0.05, "epochs": 2}),
     "smooth_average": (STRIDE5, {**SMOOTH, "schedule": "constant", "warmup_fraction": None, "ema_decay": 0.998}),
 }
 
