@@ -20,14 +20,14 @@ def said(network, engine="auto", threads=2):
 
 
 def test_of_the_native_engine_it_is_the_threads():
-    assert said(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))) == "engine: native, 2 CPU threads"
+    assert said(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))) == "engine: native, 2 CPU threads"
 
 
 @pytest.mark.parametrize(
     ("network", "engine", "why"),
     [
-        (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Mish()), "auto", "'2' (Mish)"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), "reference", "as asked"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Mish()), "auto", "'2' (Mish)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "reference", "as asked"),
     ],
 )
 def test_of_the_reference_it_is_the_reason_and_the_cost(network, engine, why):
@@ -40,7 +40,7 @@ def test_of_the_reference_it_is_the_reason_and_the_cost(network, engine, why):
 
 def test_a_missing_compiler_is_a_reason(monkeypatch):
     monkeypatch.setenv("CXX", "none")
-    assert "finds none" in said(build("sigmoid_mlp", image_size=8))
+    assert "finds none" in said(build("sigmoid_mlp"))
 
 
 def test_the_cost_is_what_was_measured():

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any
 
 import torch
@@ -300,9 +301,10 @@ def _caller() -> str:
 
     fx can note it too (`record_stack_traces`), and loads half of torch's compiler for it, which takes a second.
     """
-    frame = sys._getframe()
-    while frame.f_back and frame.f_code is not _read.__code__:
-        frame, path = frame.f_back, frame.f_back.f_code.co_filename
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not _read.__code__:
+        path = frame.f_code.co_filename
         if "/torch/" not in path and path != __file__:
             return f"{path}:{frame.f_lineno}"
+        frame = frame.f_back
     return ""
