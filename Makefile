@@ -18,6 +18,10 @@ test: .venv/ready lint
 test-native: .venv/ready
 	LENETTE_NATIVE_ALL=1 LENETTE_NATIVE_EXAMPLES=80 $(BIN)/python -m pytest tests/engines/native --timeout 900
 
+# Both engines on networks as people write them, over five seeds each: some ten minutes.
+distributions: .venv/ready
+	$(BIN)/python benchmarks/distributions.py
+
 # The native engine's C++ under the sanitizers of addresses, undefined behaviour and threads: some ten minutes.
 sanitize: .venv/ready
 	LENETTE_SANITIZE=1 $(BIN)/python -m pytest tests/engines/native/test_sanitizers.py --timeout 1200
