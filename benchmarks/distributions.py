@@ -78,7 +78,9 @@ def main() -> None:
     dataset = data.load("mnist", "train", options.data)
     kept, rows = splits.held_out(dataset.labels)
     images, held_out = dataset.subset(kept[: options.images], "train"), dataset.subset(rows, "validation")
-    recipe = Recipe(model="people", epochs=options.epochs, batch_size=64, lr=0.05, momentum=0.9, schedule="onecycle")
+    recipe = Recipe(
+        model="people", epochs=options.epochs, batch_size=64, optimizer="adam", lr=0.01, schedule="onecycle"
+    )
     about = {"machine": machine.describe(), "seeds": options.seeds, "epochs": options.epochs, "images": options.images}
     networks = {}
     for name in chosen:

@@ -1,4 +1,4 @@
-"""The reference engine on CUDA against itself on the CPU: the same numbers to a tolerance, the same bits twice, a pace."""
+"""The reference engine on CUDA against itself on the CPU: near numbers, the same bits twice, and its pace."""
 
 import time
 
