@@ -7,7 +7,8 @@ TORCH ?= 2.13.0
 OLDEST := .venv-oldest-$(TORCH)
 NEWEST ?= python3.13
 
-.PHONY: demo test test-native test-proofs test-oldest test-newest test-cuda lint bench laboratory pages notebooks proofs readme clean
+.PHONY: demo test test-native sanitize distributions test-proofs test-oldest test-newest test-cuda lint bench laboratory pages notebooks \
+	proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -18,6 +19,14 @@ test: .venv/ready lint
 # The native engine against PyTorch for every shipped network and many made-up ones: some ten minutes.
 test-native: .venv/ready
 	LENETTE_NATIVE_ALL=1 LENETTE_NATIVE_EXAMPLES=80 $(BIN)/python -m pytest tests/engines/native --timeout 900
+
+# Both engines on networks as people write them, over five seeds each: some ten minutes.
+distributions: .venv/ready
+	$(BIN)/python benchmarks/distributions.py
+
+# The native engine's C++ under the sanitizers of addresses, undefined behaviour and threads: some ten minutes.
+sanitize: .venv/ready
+	LENETTE_SANITIZE=1 $(BIN)/python -m pytest tests/engines/native/test_sanitizers.py --timeout 1200
 
 # The tests that meet other libraries, with the oldest versions of these that pyproject.toml allows.
 MEET_OTHERS := $(wildcard tests/test_*.py tests/engines/test_*.py) \
@@ -71,12 +80,15 @@ bench: .venv/ready
 notebooks: .venv/ready
 	$(BIN)/python notebooks/execute.py
 
-# Ten fresh seeds of each recipe: our own for the aims set before, then the documents'; goes on where it stopped.
+# Ten fresh seeds of each recipe, a hundred of sprint: our own for the aims set before, then the documents'; goes on where it
+# stopped.
 proofs: .venv/ready
 	for aim in under_8k:99.6 under_10k:99.65 under_20k:99.7; do \
 		name=$${aim%:*}; out=results/certificates/$$name; test -e $$out.safetensors || \
 		$(BIN)/lenette prove $$name --preset $$name --accuracy $${aim#*:} --out $$out.json --store notebooks/runs || exit; \
 	done
+	test -e results/certificates/sprint.json || $(BIN)/lenette prove sprint --accuracy 99 --seeds 100 --threads 2 \
+		--processes 1 --out results/certificates/sprint.json --store notebooks/runs
 	$(BIN)/lenette claims --run --update README.md --store notebooks/runs
 
 readme: .venv/ready

@@ -9,10 +9,10 @@ protocol is sealed. docs/LOG.md says what was learned. Without a name, it prints
 by how much the best of so many candidates is measured better than it is.
 
 A network is written as a row of words: `8` is a 3x3 convolution to 8 channels with batch-norm and ReLU, `8p` one that
-pads by 1, `8k5` one of 5x5, `8k1` of 1x1; `d` is a bare depthwise 3x3 convolution, `d5` one of 5x5, `dp` and `d5p`
-pad so that the image keeps its size, `dn` has batch-norm, `dr` batch-norm and ReLU; `m` halves the image by max-pool.
-At the end `gap` averages, before a linear layer, `last` is a bare 1x1 convolution to the classes and then the average,
-`flat` a linear layer on the whole map.
+pads by 1, `8k5` one of 5x5, `8k1` of 1x1, `8s` one of stride 2; `d` is a bare depthwise 3x3 convolution, `d5` one of
+5x5, `dp` and `d5p` pad so that the image keeps its size, `dn` has batch-norm, `dr` batch-norm and ReLU; `m` halves the
+image by max-pool. At the end `gap` averages, before a linear layer, `last` is a bare 1x1 convolution to the classes and
+then the average, `flat` a linear layer on the whole map.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from torch import nn
 
 from lenette import many, models, stats
 from lenette.errors import LenetteError
-from lenette.models.layers import conv_bn_relu, sequential
+from lenette.models.layers import sequential
 from lenette.recipes import Recipe
 
 LOG = Path(__file__).parent.parent / "docs" / "LOG.md"
@@ -117,10 +117,11 @@ def network(words: str, num_classes: int = 10, in_channels: int = 1, image_size:
     layers: list[nn.Module] = []
     channels, size = in_channels, image_size
     for word in words.split():
-        if match := re.fullmatch(r"(\d+)(?:k(\d+))?(p?)", word):
-            kernel, padding = int(match[2] or 3), 1 if match[3] else 0
-            layers += conv_bn_relu(channels, int(match[1]), kernel, padding=padding)
-            channels, size = int(match[1]), size + 2 * padding - kernel + 1
+        if match := re.fullmatch(r"(\d+)(?:k(\d+))?(s?)(p?)", word):
+            kernel, stride, padding = int(match[2] or 3), 2 if match[3] else 1, 1 if match[4] else 0
+            convolution = nn.Conv2d(channels, int(match[1]), kernel, stride, padding, bias=False)
+            layers += [convolution, nn.BatchNorm2d(int(match[1])), nn.ReLU()]
+            channels, size = int(match[1]), (size + 2 * padding - kernel) // stride + 1
         elif match := re.fullmatch(r"d(\d?)(p?)([nr]?)", word):
             kernel = int(match[1] or 3)
             padding = kernel // 2 if match[2] else 0

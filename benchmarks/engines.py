@@ -1,16 +1,15 @@
-"""The native engine against PyTorch: an epoch of every shipped network, in one process, interleaved.
+"""The native engine against PyTorch, beside its goals: an epoch of every network, in one process, interleaved.
 
-    python benchmarks/engines.py [--networks ladder_7k,lenet5] [--rounds 5] [--seconds 4] [--threads N] [--data DIR]
+    python benchmarks/engines.py [--networks ladder_7k,residual] [--rounds 5] [--seconds 2] [--threads N] [--data DIR]
 
-prints the tables and writes results/benchmarks/engines.json and .md. An epoch's time is that of some of its steps,
-extended to all of them, on real MNIST, evaluation excluded; of `rounds` rounds, in each of which every side trains for
-about `seconds`, the median counts. PyTorch's sides train the same plain network on batches that lie ready in memory,
-normalised and not augmented; the native engine gathers, normalises and lays them out itself.
+prints the tables and, where no networks are named, writes results/benchmarks/engines.json and .md. An epoch's time is
+that of some of its steps, extended to all of them, on real MNIST, evaluation excluded; of `rounds` rounds, in each of
+which every side trains for about `seconds`, the median counts. PyTorch's sides train the same plain network on batches
+that lie ready in memory, normalised and not augmented; the native engine gathers, normalises and lays them out itself.
 """
 
 import argparse
 import copy
-import ctypes
 import json
 import os
 import shutil
@@ -24,7 +23,9 @@ from statistics import median
 from typing import Any
 
 import machine
+import roofline
 import torch
+from people import PEOPLE
 from torch import nn
 from torch.nn import functional
 
@@ -36,75 +37,28 @@ from lenette.engines.native.generate import source_of
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 
-NETWORKS = (
-    "ladder_7k",
-    "ladder_12k",
-    "ladder_15k",
-    "transition_19k",
-    "deep_19k",
-    "lenet5",
-    "sigmoid_mlp",
-    "four_conv_593k",
-)
+# How many times as fast as PyTorch's best float32, and which share of the peak, was set as the goal in November 2026.
+GOALS: dict[str, tuple[float | None, float | None]] = {
+    "ladder_7k": (12, 0.55),
+    "ladder_12k": (None, None),
+    "ladder_15k": (None, None),
+    "transition_19k": (6.5, None),
+    "deep_19k": (6.5, None),
+    "under_8k": (6, 0.4),
+    "under_20k": (8, 0.4),
+    "lenet5": (7, None),
+    "sigmoid_mlp": (None, None),
+    "residual": (4, None),
+    "gated": (4, None),
+    "concatenating": (4, None),
+    "example": (2.2, None),
+    "four_conv_593k": (2.2, None),
+}
 SIDES = ("eager", "channels_last", "compile", "bfloat16")
-BATCH_SIZES = (32, 64, 128, 256, 512)
 AUGMENTATION = {
     "rotation", "translation", "scale", "shear", "crop_size", "crop_probability", "crop_padding", "brightness",
     "contrast", "erase_size", "erase_probability",
 }  # fmt: skip
-
-# As many independent multiply-adds as hide each other's latency, none of which touches memory.
-PEAK = """
-#include "threads.hpp"
-#include "tiles.hpp"
-using namespace lenette;
-extern "C" void multiply_add(int threads, long rounds, Scalar* result) {
-    in_parallel(threads, [&](int part) {
-        Vector sum[16], a = Vector{} + Scalar(0.5), b = a;
-        LENETTE_UNROLL
-        for (int k = 0; k < 16; ++k) sum[k] = a * Scalar(k);  // equal sums would be taken once
-        for (long i = 0; i < rounds; ++i) {
-            asm volatile("" : "+m"(a), "+m"(b));
-            LENETTE_UNROLL
-            for (int k = 0; k < 16; ++k) sum[k] += a * b;
-        }
-        Vector all{};
-        LENETTE_UNROLL
-        for (int k = 0; k < 16; ++k) all += sum[k];
-        result[part] = all[0];
-    });
-}
-extern "C" int lanes() { return kLanes; }
-"""
-
-
-def peak_flops(threads: int) -> float:
-    """Return the multiply-adds that the machine can do, counted as two operations, a second."""
-    library = compiler.compile_library(PEAK)
-    rounds, result = 1_000_000, (ctypes.c_float * threads)()
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        library.multiply_add(threads, ctypes.c_long(rounds), result)
-        return time.perf_counter() - start
-
-    return threads * rounds * 16 * library.lanes() * 2 / min(seconds() for _ in range(50))
-
-
-def step_flops(model: nn.Module, image: torch.Tensor) -> float:
-    """Return the multiply-adds, counted as two operations, of one image in a training step."""
-    flops, first = 0.0, True
-    x = image
-    with torch.no_grad():
-        for layer in model.eval():
-            out = layer(x)
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                # forward, weight gradient, and input gradient for all but the first
-                flops += 2 * (2 if first else 3) * out.shape[2:].numel() * layer.weight.numel()
-                first = False
-            x = out
-    model.train()
-    return flops
 
 
 def torch_side(side: str, model: nn.Module, recipe: Recipe, dataset: Dataset) -> Callable[[int], None]:
@@ -180,8 +134,7 @@ def peak_megabytes(network: str, threads: int, folder: str | None) -> float:
 
 
 def memory_of(network: str, threads: int, folder: str | None) -> float:
-    recipe, dataset = plain(network), data.load("mnist", "train", folder)
-    model = models.build(recipe.model)
+    (model, recipe), dataset = subject(network), data.load("mnist", "train", folder)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, at what is in use now
     before = _peak_kilobytes()
     native_side(model, recipe, dataset, threads)(10)
@@ -217,92 +170,113 @@ def whole_run(threads: int, folder: str | None) -> dict[str, float]:
         }
 
 
-def plain(network: str, **changes: Any) -> Recipe:
-    """Return the shipped recipe of that name without augmentation and with epochs enough for any number of rounds."""
+def subject(network: str) -> tuple[nn.Module, Recipe]:
+    """Return a network, and its recipe without augmentation and with epochs enough for any number of rounds."""
+    torch.manual_seed(0)
+    if network in PEOPLE:
+        return PEOPLE[network](10, 1, 28), Recipe(
+            model=network, epochs=1000, batch_size=64, lr=0.01, schedule="constant"
+        )
     recipe = recipes.load(network)
     off = {name: 0 for name in AUGMENTATION if getattr(recipe, name) and not name.endswith("probability")}
-    return recipe.but(max_epochs=0, epochs=1000, **off, **changes)
+    return models.build(recipe.model), recipe.but(max_epochs=0, epochs=1000, **off)
+
+
+def measure(network: str, dataset: Dataset, peak: float, args: argparse.Namespace) -> dict[str, Any]:
+    """Return a network's figures."""
+    model, recipe = subject(network)
+    named = [side for side in args.sides.split(",") if side != "compile" or shutil.which("g++")]
+    sides = {side: torch_side(side, model, recipe, dataset) for side in named}
+    sides["native"] = native_side(model, recipe, dataset, args.threads)
+    sides["native, 1 thread"] = native_side(model, recipe, dataset, 1)
+    seconds = epochs(sides, recipe, len(dataset), args.rounds, args.seconds)
+    float32 = [seconds[side] for side in named if side != "bfloat16"]
+    shape = tuple(dataset.images.shape[1:])
+    least = roofline.seconds(model, shape, recipe.batch_size, peak, args.threads) * len(dataset)
+    goal, share = GOALS[network]
+    return {
+        "batch_size": recipe.batch_size,
+        "epoch_seconds": seconds,
+        "times_faster": min(float32) / seconds["native"] if float32 else None,
+        "goal_times_faster": goal,
+        "times_faster_than_bfloat16": seconds["bfloat16"] / seconds["native"] if "bfloat16" in seconds else None,
+        "share_of_peak": roofline.image_flops(model, shape) * len(dataset) / seconds["native"] / peak,
+        "goal_share_of_peak": share,
+        "share_of_roofline": least / seconds["native"],
+        "compile_seconds": compile_seconds(model, dataset),
+        "peak_megabytes": peak_megabytes(network, args.threads, args.data),
+    }
 
 
 def main() -> None:
+    """Measure the networks, print the tables, and write them where all were measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--networks", default="", help=f"names with commas between them: {', '.join(GOALS)}")
     parser.add_argument("--sides", default=",".join(SIDES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--data", default=None)
-    parser.add_argument("--batch-sizes", default=",".join(map(str, BATCH_SIZES)))
     args = parser.parse_args()
+    chosen = args.networks.split(",") if args.networks else list(GOALS)
+    if unknown := set(chosen) - set(GOALS):
+        parser.error(f"unknown network '{unknown.pop()}': {', '.join(GOALS)}")
     torch.set_num_threads(args.threads)
     dataset = data.load("mnist", "train", args.data)
-    result: dict[str, Any] = {
-        "machine": machine.describe(),
-        "peak_gflops": peak_flops(args.threads) / 1e9,
-        "networks": {},
-    }
-    chosen_sides = [side for side in args.sides.split(",") if side != "compile" or shutil.which("g++")]
-    for network in args.networks.split(","):
-        recipe = plain(network)
-        torch.manual_seed(0)
-        model = models.build(recipe.model)
-        sides = {side: torch_side(side, model, recipe, dataset) for side in chosen_sides}
-        sides["native"] = native_side(model, recipe, dataset, args.threads)
-        sides["native, 1 thread"] = native_side(model, recipe, dataset, 1)
-        seconds = epochs(sides, recipe, len(dataset), args.rounds, args.seconds)
-        float32 = [seconds[side] for side in chosen_sides if side != "bfloat16"]
-        sizes = {}
-        for size in map(int, filter(None, args.batch_sizes.split(","))):
-            other = plain(network, batch_size=size)
-            side = {"native": native_side(model, other, dataset, args.threads)}
-            sizes[size] = epochs(side, other, len(dataset), min(3, args.rounds), args.seconds / 2)["native"]
-        flops = step_flops(model, dataset.images[:1].float()) * len(dataset)
-        result["networks"][network] = {
-            "batch_size": recipe.batch_size,
-            "epoch_seconds": seconds,
-            "times_faster": min(float32) / seconds["native"] if float32 else None,
-            "share_of_peak": flops / seconds["native"] / 1e9 / result["peak_gflops"],
-            "epoch_seconds_by_batch_size": sizes,
-            "compile_seconds": compile_seconds(model, dataset),
-            "peak_megabytes": peak_megabytes(network, args.threads, args.data),
-        }
+    peak = roofline.peak_flops(args.threads)
+    result: dict[str, Any] = {"machine": machine.describe(), "peak_gflops": peak / 1e9, "networks": {}}
+    for network in chosen:
+        result["networks"][network] = measure(network, dataset, peak, args)
         print(network, result["networks"][network], flush=True)
-    result["whole_run"] = whole_run(args.threads, args.data)
+    if not args.networks:
+        result["whole_run"] = whole_run(args.threads, args.data)
     text = report(result)
     print(text)
-    machine.save("engines", result, text)
+    if not args.networks:
+        machine.save("engines", result, text)
 
 
 def report(result: dict[str, Any]) -> str:
-    rows, size_rows = [], []
+    """Return the tables in Markdown."""
+
+    def times(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1f}"
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0%}"
+
+    rows, goals = [], []
     for name, network in result["networks"].items():
         seconds = network["epoch_seconds"]
-        faster = f"{network['times_faster']:.1f}" if network["times_faster"] else "-"
-        rows.append(
-            [name, str(network["batch_size"])]
-            + [f"{seconds[side]:.2f}" if side in seconds else "-" for side in (*SIDES, "native", "native, 1 thread")]
-            + [faster, f"{network['share_of_peak']:.0%}"]
-            + [f"{network['peak_megabytes']:.0f}", f"{network['compile_seconds']:.1f}"]
-        )
-        size_rows.append([name, *(f"{value:.2f}" for value in network["epoch_seconds_by_batch_size"].values())])
-    whole = result["whole_run"]
-    columns = ["network", "batch", *SIDES, "native", "1 thread", "times faster", "of peak", "MB", "compile s"]
-    sizes = list(next(iter(result["networks"].values()))["epoch_seconds_by_batch_size"])
-    return "\n\n".join(
-        [
-            "# The native engine against PyTorch: seconds for an epoch of MNIST",
-            machine.sentence(result["machine"])
-            + f"; multiply-add peak, measured: {result['peak_gflops']:.0f} GFLOP/s with these threads.",
-            machine.table(columns, rows),
-            "Times faster: than the best of PyTorch's float32 columns. Of peak: the epoch's multiply-adds. MB: what "
-            "the native engine adds to the process's memory at its peak. `compile s`: its first use of the network.",
+        took = [f"{seconds[side]:.2f}" if side in seconds else "-" for side in (*SIDES, "native", "native, 1 thread")]
+        about = [f"{network['peak_megabytes']:.0f}", f"{network['compile_seconds']:.1f}"]
+        rows.append([name, str(network["batch_size"]), *took, *about])
+        faster = [times(network[f"{goal}times_faster"]) for goal in ("", "goal_")]
+        of_peak = [share(network[f"{goal}share_of_peak"]) for goal in ("", "goal_")]
+        half = times(network["times_faster_than_bfloat16"])
+        goals.append([name, *faster, half, *of_peak, share(network["share_of_roofline"])])
+    columns = ["network", "batch", *SIDES, "native", "1 thread", "MB", "compile s"]
+    reached = ["network", "times faster", "goal", "than bfloat16", "of peak", "goal", "of roofline"]
+    parts = [
+        "# The native engine against PyTorch: seconds for an epoch of MNIST",
+        machine.sentence(result["machine"])
+        + f"; multiply-add peak, measured: {result['peak_gflops']:.0f} GFLOP/s with these threads.",
+        machine.table(columns, rows),
+        "MB: what the native engine adds to the process's memory at its peak. `compile s`: its first use of the "
+        "network. Four are classes as people write them (`benchmarks/people.py`): `residual`, `gated` (squeeze "
+        "and excitation), `concatenating`, and PyTorch's own `example`.",
+        machine.table(reached, goals),
+        "Times faster: than the best of PyTorch's float32 columns; than bfloat16: than its autocast. Of peak: the "
+        "multiply-adds of an epoch, as a plain convolution has them. Of roofline: of the pace that multiply-adds or "
+        "memory allow (`benchmarks/roofline.py`).",
+    ]
+    if whole := result.get("whole_run"):
+        parts.append(
             f"`lenette train ladder_7k_step`, 15 epochs, {result['machine']['threads']} threads, start to report: "
             f"{whole['seconds']:.1f} s, {whole['first_seconds']:.1f} s with the first use's compilation; test accuracy "
-            f"{whole['test_accuracy']:.2%} (seed 0, the last epoch's).",
-            "The native engine's epoch by batch size:",
-            machine.table(["network", *map(str, sizes)], size_rows),
-        ]
-    )
+            f"{whole['test_accuracy']:.2%} (seed 0, the last epoch's)."
+        )
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lenette import records
 from lenette.environment import environment
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
@@ -17,7 +18,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
 def describe() -> dict[str, Any]:
     """Return the machine, the versions, the threads of torch and the date."""
-    return {**environment(), "threads": torch.get_num_threads(), "date": date.today().isoformat()}
+    return {**records.plain(environment()), "threads": torch.get_num_threads(), "date": date.today().isoformat()}
 
 
 def sentence(machine: dict[str, Any]) -> str:

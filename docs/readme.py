@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from lenette.evidence.proof import read_done
+from lenette.evidence.proof import read_done, recipe_of
 
 ROOT = Path(__file__).parent.parent
 ENGINES = ROOT / "results" / "benchmarks" / "engines.json"
@@ -43,11 +43,10 @@ def certificates() -> str:
         mean, low, high, minimum, maximum = (
             f"{100 * getattr(found, name):.2f}" for name in ("mean", "low", "high", "minimum", "maximum")
         )
-        epochs = next(row.measured for row in proof.budget if row.name == "max_epochs")
         cells = [
             f"`{proof.name}`",
             f"{proof.network.counts.trainable:,}",
-            epochs,
+            recipe_of(proof).epochs,
             found.num_seeds,
             f"{mean} ({low} to {high})",
         ]

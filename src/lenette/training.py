@@ -11,7 +11,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from lenette import identity, ledger, runs
-from lenette.engines import Engine
+from lenette.engines import Choice, Engine
 from lenette.environment import environment
 from lenette.errors import Diverged, RunError
 from lenette.interrupts import interruptible
@@ -48,6 +48,7 @@ def train(
     again: bool = False,
     progress: Tell | None = None,
     say: Say = say_on_stderr,
+    chosen: Callable[[Choice], None] | None = None,
     load: Load | None = None,
     source: str | None = None,
     **changes: Any,
@@ -67,6 +68,7 @@ def train(
         again: train even if the run exists; the old one is kept beside it.
         progress: is given a Progress several times an epoch, and once at its end (then `finished` is true).
         say: is given a line when there is something to wait for.
+        chosen: is given the engine that was chosen, before the first step.
         load: stands in for `datasets`, for who trains many times on the same images.
         source: the text of the file that the recipe's model names, where it was read already.
         changes: fields of the recipe to change.
@@ -87,6 +89,8 @@ def train(
         run = None if again else runs.with_key(Path(store), ready.key)
         if run is None:
             run = _created(Path(store), ready)
+    if chosen:
+        chosen(ready.choice)
     return _go_on(run, ready, progress or (lambda record: None), say)
 
 

@@ -1,4 +1,6 @@
-"""The reference engine on CUDA against itself on the CPU: the same numbers to a tolerance, and the same bits twice."""
+"""The reference engine on CUDA against itself on the CPU: near numbers, the same bits twice, and its pace."""
+
+import time
 
 import pytest
 import torch
@@ -129,3 +131,18 @@ def test_refuses_by_name_what_has_no_deterministic_algorithm(digits):
 
     with pytest.raises(UnsupportedByEngine, match=r"adaptive_avg_pool2d_backward.* has no algorithm .*--device cpu"):
         make(digits, pools, DEVICE).advance(1)
+
+
+@pytest.mark.parametrize("model", ["ladder_7k", "four_conv_593k"])
+def test_benchmark(model, digits, capsys):
+    engine = make(digits, model, DEVICE, batch_size=60, epochs=100)
+    engine.advance(20)
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    losses, _ = engine.advance(120)
+    torch.cuda.synchronize()
+    pace = len(losses) / (time.perf_counter() - start)
+    with capsys.disabled():
+        print(f"\n{model} on {torch.cuda.get_device_name()}: {pace:,.0f} steps a second of 60 images")
+    assert engine.step == 120
+    assert losses.isfinite().all()

@@ -21,6 +21,7 @@ COUNTS = {  # as the documents state them; for document A, which states none, an
     "under_20k": (9 + 2) * 24
     + ((9 + 52) * 24 + 2 * 52 + (9 + 54) * 52 + 2 * 54)
     + (3 * (9 + 54 + 2) * 54 + (9 + 48) * 54 + 2 * 48 + 10 * 48),
+    "sprint": (25 + 2) * 8 + (72 + 2) * 16 + (144 + 2) * 32 + (288 + 1) * 10,
 }
 PLAIN = (
     nn.Conv2d,
@@ -45,6 +46,7 @@ SMALLEST = {
     "under_8k": 22,
     "under_10k": 22,
     "under_20k": 22,
+    "sprint": 19,
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -97,7 +99,7 @@ def test_smallest_image(name, monkeypatch):
             build(name, image_size=smallest - 1)
         family = importlib.import_module(MODELS[name].__module__)
         monkeypatch.setattr(family, "require_image", lambda *_: None)
-        with pytest.warns() if name in {"lenet5", "four_conv_593k"} else monkeypatch.context():  # noqa: SIM117
+        with pytest.warns() if name in {"lenet5", "four_conv_593k", "sprint"} else monkeypatch.context():  # noqa: SIM117
             with pytest.raises(RuntimeError):
                 logits(smallest - 1)
 
@@ -159,6 +161,7 @@ STATE = {
     "under_8k": SEPARABLE,
     "under_10k": SEPARABLE,
     "under_20k": SEPARABLE,
+    "sprint": _names(3, bns=3, fcs=1, biases=False),
 }
 
 

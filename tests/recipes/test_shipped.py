@@ -69,8 +69,8 @@ STATED = {
 OURS = ("under_8k", "under_10k", "under_20k")
 
 
-def test_the_documents_ten_and_our_three_are_here():
-    assert set(recipes.names()) == {*STATED, *OURS}
+def test_the_documents_ten_and_our_four_are_here():
+    assert set(recipes.names()) == {*STATED, *OURS, "sprint"}
 
 
 @pytest.mark.parametrize("name", OURS)

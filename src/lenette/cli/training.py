@@ -106,7 +106,7 @@ def train(recipe: str, run_code: bool, as_json: bool, again: bool, store: Path, 
     Every field of the recipe is an option. A run that exists already is found, not made again; one that was cut off
     goes on.
     """
-    from lenette import runs, training
+    from lenette import engines, runs, training
 
     trained = False
 
@@ -115,9 +115,12 @@ def train(recipe: str, run_code: bool, as_json: bool, again: bool, store: Path, 
         trained = True
         progress(told)
 
+    def say(choice: engines.Choice) -> None:
+        click.echo(engines.words(choice), err=True)
+
     asked = runs.load_recipe(recipe, store, run_code)
     with display(as_json) as progress:
-        run = training.train(asked, again=again, progress=listen, store=store, **options)
+        run = training.train(asked, again=again, progress=listen, chosen=say, store=store, **options)
     if not trained:
         click.echo("this run exists already and was found; --again makes it anew", err=True)
     conclude(run, as_json)

@@ -13,12 +13,15 @@ from lenette.identity import Build
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 
-__all__ = ["DEFAULT_THREADS", "ENGINES", "Choice", "Engine", "choose", "make"]
+__all__ = ["DEFAULT_THREADS", "ENGINES", "Choice", "Engine", "choose", "make", "words"]
 
 # What torch takes: OMP_NUM_THREADS, or the physical cores. Asked for before an engine sets another number.
 DEFAULT_THREADS = torch.get_num_threads()
 
 MOST_THREADS = 1024  # more is a slip, and takes the system's last
+
+# How many times as long the reference takes as the native engine, of the networks in results/benchmarks/engines.json.
+TIMES_SLOWER = (1.5, 10)
 
 ENGINES: dict[str, Maker] = {"reference": reference.Engine, "native": native.Engine}
 
@@ -57,8 +60,9 @@ def choose(name: str, device: str, threads: int | None, model: nn.Module, recipe
     device = _device(device, name)
 
     def chosen(engine: str, reason: str) -> Choice:
-        ENGINES[engine].require(model, recipe, dataset)
-        return Choice(engine, device, threads, reason, ENGINES[engine].build(device, threads), name == "auto")
+        more = ENGINES[engine].require(model, recipe, dataset)
+        build = {**ENGINES[engine].build(device, threads), **more}
+        return Choice(engine, device, threads, reason, build, name == "auto")
 
     if name != "auto":
         return chosen(name, "as asked")
@@ -77,6 +81,17 @@ def make(choice: Choice, model: nn.Module, plan: Plan, dataset: Dataset) -> Engi
         UnsupportedByEngine: it can't be compiled here.
     """
     return ENGINES[choice.name](model, plan, dataset, device=choice.device, threads=choice.threads)
+
+
+def words(choice: Choice) -> str:
+    """Return in one line which engine was chosen; of the reference also why, and what that costs on a CPU."""
+    where = "CUDA" if choice.device == "cuda" else f"{choice.threads} CPU thread{'s' if choice.threads > 1 else ''}"
+    line = f"engine: {choice.name}, {where}"
+    if choice.name == "native" or choice.device != "cpu":
+        return line
+    why = choice.reason.partition("\n")[0].removesuffix(": use the reference engine")
+    low, high = TIMES_SLOWER
+    return f"{line}: {why}; some {low:g} to {high:g} times as slow as the native engine, by the networks measured"
 
 
 def _device(name: str, engine: str) -> str:

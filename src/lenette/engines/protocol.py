@@ -51,8 +51,11 @@ class Maker(Protocol):
         """Return the engine, ready for step 0; the model is trained in place."""
         ...
 
-    def require(self, model: nn.Module, recipe: Recipe, dataset: Dataset) -> None:
-        """Raise UnsupportedByEngine, which names the layer or field, for what the engine can't train; cheap."""
+    def require(self, model: nn.Module, recipe: Recipe, dataset: Dataset) -> Build:
+        """Return what this network adds to the build; cheap.
+
+        Raises UnsupportedByEngine, which names the layer or field, for what the engine can't train.
+        """
         ...
 
     def build(self, device: str, threads: int) -> Build:

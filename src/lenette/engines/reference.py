@@ -193,7 +193,7 @@ class Engine:
         self.step = step
 
     @staticmethod
-    def require(model: nn.Module, recipe: Recipe, dataset: Dataset) -> None:
+    def require(model: nn.Module, recipe: Recipe, dataset: Dataset) -> Build:
         """Raise UnsupportedByEngine for a parameter that is not float32."""
         for name, parameter in model.named_parameters():
             if parameter.dtype != torch.float32:
@@ -201,6 +201,7 @@ class Engine:
                 raise UnsupportedByEngine(
                     f"parameter '{name}' is {kind}: the reference engine trains float32: end the network with .float()"
                 )
+        return {}
 
     @staticmethod
     def build(device: str, threads: int) -> Build:

@@ -14,6 +14,7 @@ from lenette.models.ladder import ladder_7k, ladder_12k, ladder_15k
 from lenette.models.lenet import lenet5
 from lenette.models.mlp import sigmoid_mlp
 from lenette.models.own import SIGNATURE, is_file, own_function, own_source
+from lenette.models.sprint import sprint
 from lenette.models.summary import count_parameters, format_summary, num_bytes, require_fit, summary
 from lenette.models.transition import transition_19k
 from lenette.models.under import under_8k, under_10k, under_20k
@@ -45,6 +46,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "under_8k": under_8k,
     "under_10k": under_10k,
     "under_20k": under_20k,
+    "sprint": sprint,
 }
 
 

@@ -6,10 +6,12 @@ torch.fx and run once, on a few black images, so that shapes are numbers and ari
 
 import copy
 import operator
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any
 
 import torch
@@ -91,7 +93,6 @@ def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
     if network._forward_hooks or network._forward_pre_hooks:
         raise NotAGraph(f"the network ({type(network).__name__}) has hooks")
     tracer = _Tracer()
-    tracer.record_stack_traces = True
     try:
         with _quiet(), torch.enable_grad():
             traced = fx.GraphModule(network, tracer.trace(network))
@@ -126,6 +127,7 @@ class _Tracer(fx.Tracer):
 
     def create_proxy(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> fx.Proxy:
         proxy = super().create_proxy(kind, target, *args, **kwargs)
+        proxy.node.meta["line"] = _caller()
         for context, is_on in (
             ("no_grad", not torch.is_grad_enabled()),
             ("autocast", torch.is_autocast_enabled("cpu")),
@@ -291,9 +293,18 @@ def _flat(value: Any) -> list[Any]:
 
 def _line(node: fx.Node) -> str:
     """Return file:line of the user's forward where the operation stands, or ""."""
-    frames = [text.strip() for text in (node.stack_trace or "").splitlines() if text.strip().startswith("File ")]
-    for frame in reversed(frames):
-        _, path, rest = frame.split('"', 2)
+    return str(node.meta.get("line", ""))
+
+
+def _caller() -> str:
+    """Return file:line of the user's forward that is being traced, or "".
+
+    fx can note it too (`record_stack_traces`), and loads half of torch's compiler for it, which takes a second.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not _read.__code__:
+        path = frame.f_code.co_filename
         if "/torch/" not in path and path != __file__:
-            return f"{path}:{rest.split()[2].rstrip(',')}"
+            return f"{path}:{frame.f_lineno}"
+        frame = frame.f_back
     return ""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from lenette.errors import ModelError
@@ -219,14 +219,14 @@ def _uncounted(rows: Sequence[dict[str, Any]]) -> str:
     return f", without those of {', '.join(names)}, which can't be counted" if names else ""
 
 
-class _Latest(TorchDispatchMode):
+class _Latest(TorchFunctionMode):
     """Note the shape of what the last operation gave."""
 
     def __init__(self, walk: "_Walk") -> None:
         super().__init__()
         self.walk = walk
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if (tensor := _tensor(result)) is not None:
             self.walk.latest = tensor.shape

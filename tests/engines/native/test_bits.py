@@ -54,6 +54,14 @@ def perceptron():
     )
 
 
+def wide():
+    return nn.Sequential(
+        nn.Conv2d(1, 17, (4, 2)), nn.ReLU(), nn.Conv2d(17, 26, 3, padding=(2, 1)), nn.BatchNorm2d(26), nn.ReLU(),
+        nn.Conv2d(26, 16, 3, padding=1, bias=False), nn.MaxPool2d(2), nn.Conv2d(16, 33, 3, padding=2), nn.Sigmoid(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(33, 5),
+    )  # fmt: skip
+
+
 class Graph(nn.Module):
     """Every other operation: shortcuts, gates, concatenation, layers used twice, padding and pooling of every kind."""
 
@@ -99,6 +107,7 @@ CASES = {
     "mixed": (mixed, 3, {**SGD, **AUGMENTED, "batch_size": 300, "label_smoothing": 0.1, "lr": 0.125}),
     "global pool": (global_pool, 1, {**ADAM, "batch_size": 5000, "optimizer": "adam", "lr": 0.0625}),
     "graph": (Graph, 1, {**SGD, **AUGMENTED, "batch_size": 300, "lr": 0.03125}),
+    "wide": (wide, 1, {**SGD, "batch_size": 300, "lr": 0.0625}),
     "perceptron": (perceptron, 1, {**ADAM, "batch_size": 100, "optimizer": "adamw", "lr": 0.0625}),
 }
 
@@ -151,6 +160,13 @@ def compiler_name():
     return re.sub(r"^[cg]\+\+ ", "GCC ", compiler.version(tuple(compiler.find())))
 
 
+def version(case):
+    """Return the versions of the arithmetic that the case takes, in words."""
+    network, channels, _ = CASES[case]
+    algorithms = stages.read(network(), (channels, SIZE, SIZE)).algorithms
+    return " ".join([str(ARITHMETIC_VERSION), *(f"{name} {number}" for name, number in algorithms.items())])
+
+
 def golden():
     return json.loads(GOLDEN.read_text(encoding="utf-8"))
 
@@ -171,9 +187,10 @@ def test_the_bits_are_those_of_this_version(case, target, monkeypatch):
     held = {version: known[name][target] for version, known in golden().items() if target in known.get(name, {})}
     if not held:
         pytest.skip(f"bits.json holds none of {name} for {target}: {COMMAND} adds them")
-    assert found == held.get(str(ARITHMETIC_VERSION), {}).get(case), (
+    assert found == held.get(version(case), {}).get(case), (
         f"the bits of the native engine changed ({case}, {target}). If that is meant, raise ARITHMETIC_VERSION in "
-        f"engines/native/engine.py, so that no run is taken for another, and run: {COMMAND}"
+        f"engines/native/engine.py (if 'wide' alone changed: WINOGRAD_VERSION in stages.py), so that no run is taken "
+        f"for another, and run: {COMMAND}"
     )
 
 
@@ -181,21 +198,22 @@ def test_the_cases_meet_every_kind_and_optimiser():
     readings = [stages.read(network(), (channels, SIZE, SIZE)) for network, channels, _ in CASES.values()]
     met = {node.kind for reading in readings for stage in reading.stages for node in stage.nodes}
     assert met | {"input", "reshape"} == set(stages.KNOWN)
+    assert [reading.algorithms for reading in readings].count({"winograd": 1}) == 1
     assert {stage.kind for reading in readings for stage in reading.stages} >= {"copy", "pad"}
     assert {fields["optimizer"] for *_, fields in CASES.values()} == set(OPTIMIZERS)
 
 
 def write():
-    """Write this version's digests; those that stand there may only be joined by others, not changed."""
+    """Write these versions' digests; those that stand there may only be joined by others, not changed."""
     held = golden() if GOLDEN.exists() else {}
-    mine = held.setdefault(str(ARITHMETIC_VERSION), {}).setdefault(compiler_name(), {})
     for target in filter(can_run, TARGETS):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compiler, "machine", lambda target=target: f"-march={target}")
             found = {case: digest(case) for case in CASES}
-        mine[target] = found | mine.get(target, {})
-        if mine[target] != mine[target] | found:
-            raise SystemExit(f"{target}: version {ARITHMETIC_VERSION} has other bits: raise ARITHMETIC_VERSION first")
+        for case in CASES:
+            mine = held.setdefault(version(case), {}).setdefault(compiler_name(), {}).setdefault(target, {})
+            if mine.setdefault(case, found[case]) != found[case]:
+                raise SystemExit(f"{case}, {target}: version {version(case)} has other bits: raise the version first")
     GOLDEN.write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
 
 

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.people import PEOPLE
 from lenette.engines import native
 from lenette.engines.native import compiler
 from lenette.plan import Plan
 from lenette.recipes import Recipe
-from tests.engines.native.people import PEOPLE
 from tests.engines.native.twins import distance, noise, twins
 
 EXAMPLES = int(os.environ.get("LENETTE_NATIVE_EXAMPLES", "8"))

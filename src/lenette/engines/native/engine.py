@@ -103,14 +103,14 @@ class Engine:
             raise ModelError(f"the network tells {self.num_classes} classes apart; a label is {self.labels.max()}")
 
     @staticmethod
-    def require(model: nn.Module, recipe: Recipe, dataset: Dataset) -> None:
-        """Return if the engine can train the network by that recipe on those images; this needs no compiler.
+    def require(model: nn.Module, recipe: Recipe, dataset: Dataset) -> Build:
+        """Return the versions of the algorithms that this network takes and others don't; this needs no compiler.
 
         Raises:
             UnsupportedByEngine: it doesn't know a layer, an operation or a field, which the message names, or the
                 network doesn't fit its images.
         """
-        _read(model, recipe, dataset, torch.float32)
+        return {**_read(model, recipe, dataset, torch.float32).algorithms}
 
     @staticmethod
     def build(device: str = "cpu", threads: int = 1) -> Build:

@@ -88,6 +88,9 @@ def _operation(stage: Stage, places: _Places) -> str:
 
 def _convolution(stage: Stage, node: Node, places: _Places) -> str:
     options = node.options
+    if stage.is_winograd:
+        numbers = _list((*stage.sources[0], stage.made[0], *margins(node).own, _bool("bias" in node.tensors)))
+        return f"WinogradConvolution<{numbers}>>({places.parameters_of(node)})"
     steps = (*pair(options["stride"]), *margins(node).own, *pair(options["dilation"]), options["groups"])
     numbers = _list((*stage.sources[0], stage.made[0], *options["kernel_size"], *steps))
     return f"Convolution<{numbers}, {_bool('bias' in node.tensors)}>>({places.parameters_of(node)})"

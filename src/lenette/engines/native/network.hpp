@@ -14,6 +14,7 @@
 #include "optimizer.hpp"
 #include "tail.hpp"
 #include "threads.hpp"
+#include "winograd.hpp"
 
 namespace lenette {
 

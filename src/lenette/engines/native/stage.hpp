@@ -29,18 +29,18 @@ struct Place {
 };
 
 struct ScratchSize {
-    size_t input = 0, gradient = 0, row = 0, logits = 0, turned = 0;  // in vectors
-    size_t rendered = 0, framed = 0, drops = 0;                       // in elements
+    size_t input = 0, gradient = 0, row = 0, logits = 0, turned = 0, transformed = 0;  // in vectors
+    size_t rendered = 0, framed = 0, drops = 0, sums = 0;                              // in elements
 };
 
 struct Scratch {  // one thread's: all the memory that it needs while it works
     explicit Scratch(const ScratchSize& size)
         : input(make_buffer(size.input)), gradient(make_buffer(size.gradient)), row(make_buffer(size.row)),
-          logits(make_buffer(size.logits)), turned(make_buffer(size.turned)), rendered(size.rendered),
-          framed(size.framed), drops(size.drops) {}
+          logits(make_buffer(size.logits)), turned(make_buffer(size.turned)), transformed(make_buffer(size.transformed)),
+          rendered(size.rendered), framed(size.framed), sums(size.sums), drops(size.drops) {}
 
-    Buffer input, gradient, row, logits, turned;
-    std::vector<Scalar> rendered, framed;
+    Buffer input, gradient, row, logits, turned, transformed;
+    std::vector<Scalar> rendered, framed, sums;
     std::vector<uint16_t> drops;
     int block = 0, chunk = 0;
     bool first_of_chunk = false;

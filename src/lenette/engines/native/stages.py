@@ -7,11 +7,14 @@ from math import prod
 from torch import nn
 
 from lenette.engines.native.refusals import refusal, require, require_tensors
-from lenette.engines.native.windows import Pooling, margins, pooling
+from lenette.engines.native.windows import Pooling, margins, pair, pooling
 from lenette.errors import UnsupportedByEngine
 from lenette.models.graph import Graph, Node, NotAGraph, graph
 
 Shape = tuple[int, int, int]  # channels, height, width; a flat value is (features, 1, 1)
+
+# Raised by hand when `winograd.hpp` gives other bits; `engine.ARITHMETIC_VERSION` is of what every network takes.
+WINOGRAD_VERSION = 1
 
 IMAGES = -1  # the stage that reads the images has them for its input
 
@@ -56,6 +59,21 @@ class Stage:
         return self.made if self.pooled is None else (self.made[0], *self.pooled.size)
 
     @property
+    def is_winograd(self) -> bool:
+        """Whether it is a convolution for which Winograd's algorithm (`winograd.hpp`) is measurably the faster one.
+
+        It saves multiplications for each pair of channels and costs additions for each channel, and takes outputs by
+        twos: with fewer channels, or an odd last row and column of a small map, it gains nothing.
+        """
+        if self.kind != "convolution" or not self.node:
+            return False
+        options, inputs, (outputs, height, width) = self.node.options, self.sources[0][0], self.made
+        plain = options["kernel_size"] == (3, 3) and options["groups"] == 1
+        plain = plain and pair(options["stride"]) == pair(options["dilation"]) == (1, 1)
+        computed = (height + height % 2) * (width + width % 2)
+        return plain and min(inputs, outputs) >= 12 and inputs * outputs >= 384 and computed <= 1.2 * height * width
+
+    @property
     def nodes(self) -> list[Node]:
         """All that the stage computes."""
         return [node for node in (self.node, *self.tail.values()) if node]
@@ -74,6 +92,11 @@ class Reading:
     stages: list[Stage]
     num_masks: int
     log_softmax: bool
+
+    @property
+    def algorithms(self) -> dict[str, int]:
+        """The versions of the algorithms that not every network takes."""
+        return {"winograd": WINOGRAD_VERSION} if any(stage.is_winograd for stage in self.stages) else {}
 
 
 def read(model: nn.Module, image_shape: Shape) -> Reading:

@@ -96,6 +96,32 @@ __attribute__((noinline)) void weight_tile(const Vector* const* rows, long x_lin
         for (int i = 0; i < ROWS * KW; ++i) gradient[co * co_stride + i] += total[co * ROWS * KW + i];
 }
 
+// CO output channels by CI input channels: sums[co][ci] += sum over values and lanes of dy[co][value] * x[ci][value].
+template <int CO, int CI>
+__attribute__((noinline)) void product_tile(const Vector* __restrict dy, const Vector* __restrict x, int values,
+                                            Scalar* __restrict sums) {
+    constexpr int count = CO * CI, padded = (count + kLanes - 1) / kLanes * kLanes;
+    Vector sum[padded];
+    LENETTE_UNROLL
+    for (int i = 0; i < padded; ++i) sum[i] = Vector{};
+    for (int i = 0; i < values; ++i) {
+        Vector d[CO];
+        LENETTE_UNROLL
+        for (int co = 0; co < CO; ++co) d[co] = dy[co * values + i];
+        LENETTE_UNROLL
+        for (int ci = 0; ci < CI; ++ci) {
+            const Vector v = x[ci * values + i];
+            LENETTE_UNROLL
+            for (int co = 0; co < CO; ++co) sum[co * CI + ci] += d[co] * v;
+        }
+    }
+    LENETTE_UNROLL
+    for (int i = 0; i < padded; i += kLanes) {
+        const Vector total = load(sums + i) + sum_each(sum + i);
+        std::memcpy(sums + i, &total, sizeof total);
+    }
+}
+
 // CO outputs by 2 vectors of inputs: gradient[co][input] = sum over images of dy[co] * x[input]; only the first `inputs`
 // are stored. x: [image][2]; dy: a number for each image, [block of images][stride] in memory.
 template <int CO>
