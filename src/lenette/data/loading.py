@@ -19,6 +19,8 @@ from lenette.data.places import candidates, find, locate
 from lenette.data.preparation import Preparation
 from lenette.errors import DataError, nearest
 
+GIVEN = "given"  # the name of images that a program gave as they are
+
 
 class Own(Protocol):
     """A data set of the user's own: a folder of pictures, tables, or IDX files."""
@@ -148,6 +150,11 @@ def place(name: str | Path, folder: str | Path | None = None) -> Path:
         raise DataError(
             f"unknown data set '{printable(name)}' ({getattr(error, 'strerror', None) or error})"
         ) from error
+    if found is None and str(name) == GIVEN:
+        raise DataError(
+            "the images were given to a program as they are, and aren't kept with the run: that program can train on "
+            "them again, lenette.train(..., dataset=(images, labels)); saved as .npz they can be named, --dataset FILE"
+        )
     if found is None:
         known = ", ".join(DATASETS)
         raise DataError(

@@ -4,7 +4,6 @@ Layers, functions and methods that mean the same become the same node (`kinds` s
 torch.fx and run once, on a few black images, so that shapes are numbers and arithmetic on shapes is gone.
 """
 
-import copy
 import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import torch
 from torch import fx, nn
 
 from lenette.errors import ModelError
+from lenette.models.copies import copied
 from lenette.models.kinds import BINARY, CALLS, CONCATENATE, LAYERS, Kind
 
 BATCH = 3  # images in the run: a size of 3 is that of the batch, and nobody's channels should come out as it
@@ -72,7 +72,7 @@ def graph(network: nn.Module, image_shape: Sequence[int]) -> Graph:
         NotAGraph: it can't be traced (a branch on the data, say), does something that no kind of node is, or computes
             something else in evaluation than in training.
     """
-    training, evaluation = (_read(copy.deepcopy(network).train(mode), image_shape) for mode in (True, False))
+    training, evaluation = (_read(copied(network).train(mode), image_shape) for mode in (True, False))
     nodes = []
     for node, other in zip(training.nodes, evaluation.nodes, strict=False):
         options = dict(node.options)

@@ -1,6 +1,5 @@
 """The native engine: whole training steps in C++, compiled for the network and the machine, on the plan's numbers."""
 
-import copy
 import ctypes
 import platform
 from typing import Any
@@ -15,6 +14,7 @@ from lenette.engines.native.generate import write
 from lenette.engines.native.stages import Reading, read
 from lenette.errors import ModelError, NoRoom, UnsupportedByEngine
 from lenette.identity import Build
+from lenette.models.copies import copied
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 
@@ -96,7 +96,7 @@ class Engine:
         self.rates = plan.rates()
         self.decays = plan.ema_decays()
         self.model = model.to("cpu", self.dtype)
-        self.averaged = None if self.decays is None else copy.deepcopy(self.model)
+        self.averaged = None if self.decays is None else copied(self.model)
         self.network = self._create()
         self.num_classes = self.library.lenette_num_classes(self.network)
         if self.labels.max() >= self.num_classes:
