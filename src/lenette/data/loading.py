@@ -135,7 +135,7 @@ def require_part(name: str | Path, part: str, folder: str | Path | None = None) 
 
 
 def place(name: str | Path, folder: str | Path | None = None) -> Path:
-    """Return where a data set of one's own lies: `folder` itself or `name` below it, where given, else `name`.
+    """Return where a data set of one's own lies: `folder` itself, `name` or its last part below it, else `name`.
 
     Raises DataError where it is in none of these places.
     """
@@ -143,7 +143,7 @@ def place(name: str | Path, folder: str | Path | None = None) -> Path:
     tried = [path]
     if folder is not None:
         given = Path(folder).expanduser()
-        tried = [*([given] if given.name == path.name else []), given / path, path]
+        tried = [*([given] if given.name == path.name else []), given / path, given / path.name, path]
     try:
         found = next((path for path in tried if path.exists()), None)
     except (OSError, ValueError) as error:
