@@ -50,3 +50,9 @@ def planned(told: set[str] | None = None, devices: Sequence[torch.device] = ()) 
             former.callback(setattr, home, name, getattr(home, name))
             setattr(home, name, ignored(f"{home.__name__}.{name}"))
         yield start
+
+
+def generators() -> tuple[Any, ...]:
+    """Return the state of all three generators, to be compared."""
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
+    return torch.get_rng_state().numpy().tobytes(), str(numpy_state), random.getstate()

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 from torch import nn
 
-from lenette import data, engines, identity, models, runs
+from lenette import augment, data, engines, identity, models, runs
 from lenette.chance import planned
 from lenette.data import Dataset, splits, unsplit
 from lenette.data.pictures import Fit
@@ -117,10 +117,11 @@ def identify(
     if assumed := models.assumed(recipe.model, num_classes, channels, height, text):
         notes.append(f"{recipe.model}: {assumed}")
     counts = check_budget(recipe, network)
+    ground = augment.is_on(recipe) and bool(images.grounds.any())
     digests = [images.digest, evaluated.digest if evaluated else ""]
     return Identified(
         recipe=recipe,
-        question=identity.question(recipe, network, source, seed, digests),
+        question=identity.question(recipe, network, source, seed, digests, ground),
         choice=engines.choose(engine, device, threads, network, recipe, images),
         plan=plan,
         network=network,

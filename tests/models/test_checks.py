@@ -15,6 +15,7 @@ from lenette.models.batches import require_batch
 from lenette.models.checks import require_fit, require_sound
 from lenette.models.copies import copied
 from lenette.models.counts import count
+from lenette.models.graph import NotAGraph, graph
 from lenette.models.structure import structure
 
 IMAGE = (1, 8, 8)
@@ -192,6 +193,16 @@ def test_checks_leave_no_mark():
     assert not hasattr(kept, "seen")
     assert kept.training
     assert (structure(kept), count(kept)) == before
+
+
+@pytest.mark.parametrize("dice", [random.random, np.random.rand, lambda: torch.rand(1).item()])
+def test_dice_in_forward_make_no_graph_and_one_structure(dice):
+    def skips(self, x):
+        return x + self.a.bias if self.training and dice() < 0.5 else x
+
+    with pytest.raises(NotAGraph, match="draws random numbers while it is traced"):
+        graph(Net(skips), IMAGE)
+    assert len({structure(Net(skips)) for _ in range(8)}) == 1
 
 
 def test_a_copy_shares_no_tensor_and_what_cannot_be_copied_is_named():

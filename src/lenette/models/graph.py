@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from lenette.chance import generators, planned
 from lenette.errors import ModelError
 from lenette.models.copies import copied
 from lenette.models.kinds import BINARY, CALLS, CONCATENATE, LAYERS, Kind
@@ -94,7 +95,10 @@ def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
     tracer.record_stack_traces = True
     try:
         with _quiet(), torch.enable_grad():
+            before = generators()
             traced = fx.GraphModule(network, tracer.trace(network))
+            if generators() != before:
+                raise NotAGraph("its forward draws random numbers while it is traced")
     except NotAGraph:
         raise
     except Exception as error:
@@ -116,7 +120,8 @@ def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave the generators alone, and warnings to whoever runs the network in earnest."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with planned() as start, warnings.catch_warnings():
+        start(0)
         warnings.simplefilter("ignore")
         yield
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from lenette.chance import planned
 from lenette.models.copies import copied
 
 VERSION = 1  # of the form below: raised where the same network would be described otherwise
@@ -29,7 +30,8 @@ def description(network: nn.Module) -> list[str]:
         lines.append("training" if training else "evaluation")
         try:
             traced = copied(network).train(training)
-            with torch.random.fork_rng(devices=[]):
+            with planned() as start:
+                start(0)
                 lines += _operations(traced, fx.Tracer().trace(traced))
         except Exception as error:  # a user's forward may raise anything at all when it meets a symbol
             return [*lines[:-1], f"not traced: {type(error).__name__}", *_modules(network)]

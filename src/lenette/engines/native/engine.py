@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lenette import augment
 from lenette.data import Dataset
 from lenette.engines.native import compiler
 from lenette.engines.native.generate import write
@@ -47,7 +48,9 @@ class _Weights(ctypes.Structure):
 
 
 class _Epoch(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("images", "labels", "order", "warps", "jitters", "erasures"))
+    _fields_ = tuple(
+        (name, ctypes.c_void_p) for name in ("images", "labels", "order", "warps", "jitters", "erasures", "grounds")
+    )
 
 
 class _Steps(ctypes.Structure):
@@ -93,6 +96,7 @@ class Engine:
         self.shape = tuple(dataset.images.shape[1:])
         self.images = dataset.images.contiguous()
         self.labels = dataset.labels.contiguous()
+        self.grounds = dataset.grounds.contiguous() if augment.is_on(plan.recipe) else None
         self.rates = plan.rates()
         self.decays = plan.ema_decays()
         self.model = model.to("cpu", self.dtype)
@@ -212,7 +216,7 @@ class Engine:
             dtype=np.uint64,
         )
         rates, decays = self.rates[steps], None if self.decays is None else self.decays[steps]
-        numbers = _Epoch(*map(_pointer, (self.images, self.labels, order, *augmentation)))
+        numbers = _Epoch(*map(_pointer, (self.images, self.labels, order, *augmentation, self.grounds)))
         job = _Steps(
             self.step,
             count,
