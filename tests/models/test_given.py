@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -137,3 +138,25 @@ def test_images_that_a_program_has(tmp_path):
     assert lenette.train(Named, dataset=list(zip(images, labels, strict=True)), **how).folder == run.folder
     with pytest.raises(DataError, match="were given to a program as they are"):
         lenette.train(Named, dataset="given", **how)
+
+
+def test_a_class_of_a_notebook(monkeypatch):
+    cells = [
+        "%pip install lenette",
+        "from torch import nn\nhidden = 4",
+        "class Net(nn.Module):\n    pass",
+        "class Net(nn.Module):\n    def __init__(self, n_classes):\n        super().__init__()\n"
+        "        self.a = nn.Linear(784, hidden)\n        self.b = nn.Linear(hidden, n_classes)\n\n"
+        "    def forward(self, x):\n        return self.b(self.a(x.flatten(1)))",
+        "run = lenette.train(Net)",
+    ]
+    notebook = ModuleType("notebook_of_a_test")
+    notebook.In = cells
+    monkeypatch.setitem(sys.modules, notebook.__name__, notebook)
+    for cell in cells[1:4]:
+        exec(cell, vars(notebook))
+    _, name, source, told = give(notebook.Net)
+    assert told == []
+    assert "lenette.train" not in source
+    assert source.count("class Net") == 1
+    assert build(name, source=source)(IMAGES).shape == (2, 10)
