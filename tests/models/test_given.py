@@ -41,6 +41,21 @@ class Named(Bare):
         self.a, self.b = nn.Linear(in_dim, hidden), nn.Linear(hidden, n_classes)
 
 
+class Twice(nn.Module):
+    """Holds a parameter, a buffer, a number and a list of layers."""
+
+    def __init__(self, size, *layers):
+        super().__init__()
+        self.factor, self.layers = nn.Parameter(torch.rand(size)), nn.ModuleList(layers)
+        self.register_buffer("offset", torch.rand(size))
+        self.power = 2
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x) * self.factor + self.offset
+        return x**self.power
+
+
 def function(classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
 
@@ -61,6 +76,8 @@ def test_a_class_or_function_with_the_statements_it_needs(network):
     "make",
     [
         Bare,
+        lambda: Named(10, hidden=7),
+        lambda: nn.Sequential(nn.Flatten(1, 2), Twice(28, nn.Linear(28, 28)), nn.Flatten(), nn.Linear(784, 10)),
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 5, bias=False), nn.ReLU(), nn.Linear(5, 10)),
         lambda: nn.Sequential(
             nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.Flatten(),
@@ -80,7 +97,7 @@ def test_without_a_source_it_is_for_this_program_alone():
     class Inner(Bare):
         pass
 
-    for network in (Inner, Named(10, hidden=7), Inner(), functools.partial(Named, 10)):
+    for network in (Inner, Inner(), functools.partial(Named, 10)):
         title, name, source, told = give(network)
         assert source is None
         assert name.startswith(f"given:{title}")
