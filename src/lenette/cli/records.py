@@ -180,7 +180,7 @@ def predict(
             click.echo(f"Error: {error}", err=True)
             continue
         for one in seen:
-            answers.append(_answer(path, one, network))
+            answers.append(_answer(path, one, network, preparation))
             if save is not None:
                 answers[-1]["seen"] = str(_save_png(one.image, save, path.stem))
             if not as_json:
@@ -199,14 +199,18 @@ def _looks(path: Path, preparation: "Preparation", shape: Sequence[int], split: 
     return prepare.split(path, preparation, shape) if split else [prepare.look(path, preparation, shape)]
 
 
-def _answer(path: Path, seen: "Seen", network: "Network") -> dict[str, Any]:
-    """Return what the network says of a picture: how likely each class is."""
+def _answer(path: Path, seen: "Seen", network: "Network", preparation: "Preparation") -> dict[str, Any]:
+    """Return what the network says of a picture: how likely each class is, and where that is unsure."""
     import torch
+
+    from lenette.prepare.doubt import unsure
 
     shares = network.probabilities(torch.from_numpy(seen.image.copy())[None])[0].tolist()
     answers = dict(zip(network.classes, shares, strict=True))
     best = max(answers, key=answers.__getitem__)
-    return {"image": str(path), "class": best, "probabilities": answers, "notes": list(seen.notes)}
+    doubt = unsure(answers[best], preparation, network.classes)
+    notes = [*seen.notes, *([doubt] if doubt else [])]
+    return {"image": str(path), "class": best, "probabilities": answers, "unsure": bool(doubt), "notes": notes}
 
 
 def _tell(answer: dict[str, Any]) -> None:
