@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from lenette import records
 from lenette.environment import environment
+from lenette.records import plain
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
 
 def describe() -> dict[str, Any]:
     """Return the machine, the versions, the threads of torch and the date."""
-    return {**records.plain(environment()), "threads": torch.get_num_threads(), "date": date.today().isoformat()}
+    return {**plain(environment()), "threads": torch.get_num_threads(), "date": date.today().isoformat()}
 
 
 def sentence(machine: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenette import augment
+from lenette.plan import Plan
 from lenette.recipes import Recipe
 
 sizes = st.integers(1, 9)
@@ -225,3 +226,37 @@ def test_only_the_drawn_share_is_erased():
     assert squares.tolist() == [[3, 3, 3, 3], [0, 0, 0, 0]]
     images = pictures(9, 9, 2)
     assert torch.equal(augment.erase(images, squares)[1], images[1])
+
+
+SHEETS = {
+    "white": torch.ones_like,
+    "coloured": lambda images: torch.ones_like(images) * torch.tensor([0.2, 0.9])[:, None, None],
+    "each its own": lambda images: torch.ones_like(images) * torch.tensor([0.1, 0.5, 0.0])[:, None, None, None],
+}
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+def test_a_blank_sheet_stays_blank_whatever_is_uncovered(sheet):
+    recipe = Recipe(model="lenet5", rotation=20.0, translation=3.0, scale=0.3, crop_padding=2, erase_size=5)
+    paper = SHEETS[sheet](pictures(12, 10, dtype=torch.float32))
+    changes = Plan(recipe, 0, 3, (12, 10)).changes(0, slice(0, 3))
+    close(augment.augmented(paper, *changes), paper)
+
+
+def test_the_ground_is_the_median_of_the_outermost_pixels():
+    images = torch.zeros(4, 1, 5, 4, dtype=torch.uint8)
+    images[0, :, 1:-1, 1:-1] = 200  # black, whatever lies within
+    images[1, :, 0] = images[1, :, -1] = 90  # 8 of 14
+    images[2, :, 0] = 90  # 4 of 14
+    images[3] = 255
+    images[3, :, 2, 0] = 3
+    assert augment.grounds(images).tolist() == [[0], [90], [0], [255]]
+    assert torch.equal(augment.grounds(images.float() / 255), augment.grounds(images).float() / 255)
+
+
+def test_on_black_not_a_bit_changes():
+    recipe = Recipe(model="lenet5", rotation=20.0, translation=3.0, brightness=0.3, erase_size=5)
+    images = pictures(12, 10, dtype=torch.float32)
+    changes = Plan(recipe, 0, 3, (12, 10)).changes(0, slice(0, 3))
+    plain = augment.erase(augment.jitter(augment.warp(images, changes[0]), changes[1]), changes[2])
+    assert torch.equal(augment.augmented(images, *changes, ground=torch.zeros(3, 2)), plain)

@@ -305,3 +305,9 @@ def test_resume_says_what_changed(recipe, tmp_path, monkeypatch):
         with pytest.raises(RunError, match="its version of lenette's arithmetic changed"):
             training.resume(run)
     assert training.resume(run).status == "done"
+
+
+def test_a_ground_that_is_not_black_counts_where_it_is_uncovered():
+    plain, turned = Recipe(model="lenet5"), Recipe(model="lenet5", rotation=5.0)
+    assert identity.versions(plain, ground=True) == identity.versions(plain)
+    assert identity.versions(turned, ground=True) == {**identity.versions(turned), "ground": augment.GROUND_VERSION}

@@ -11,6 +11,7 @@ from torch.nn import functional
 from lenette.recipes import Recipe
 
 VERSION = 1  # raised where the maps, factors or squares, or what they do to an image, change by a bit
+GROUND_VERSION = 1  # counts beside it where an image's ground isn't black: raised where such images change by a bit
 Draws = dict[str, np.ndarray]
 
 # How many uniform numbers each operation takes for an image; the recipe's field of that name switches it on.
@@ -76,7 +77,7 @@ def jitters(recipe: Recipe, draws: Draws) -> np.ndarray:
 
 
 def erasures(recipe: Recipe, draws: Draws, height: int, width: int) -> np.ndarray:
-    """Return the squares int64 [N, 4] to blacken: top, left, height, width; height 0 where none.
+    """Return the squares int64 [N, 4] to fill with the ground: top, left, height, width; height 0 where none.
 
     The square's centre lies anywhere in the image and its edges are cut off there (Cutout, arXiv:1708.04552).
     """
@@ -90,18 +91,45 @@ def erasures(recipe: Recipe, draws: Draws, height: int, width: int) -> np.ndarra
     return result
 
 
+def grounds(images: torch.Tensor) -> torch.Tensor:
+    """Return the colour of each image's ground [N, C], of the images' type: the median of its outermost pixels.
+
+    Of an even number it is the lower one of the two in the middle; black wherever half of them are.
+    """
+    inside = images.new_zeros(images.shape[-2:], dtype=torch.bool)
+    inside[1:-1, 1:-1] = True
+    border = images[..., ~inside]
+    result = images.new_zeros(images.shape[:2])
+    light = (border > 0).sum(2) * 2 > border.shape[2]
+    result[light] = border[light].median(dim=1).values
+    return result
+
+
 def augmented(
-    images: torch.Tensor, maps: torch.Tensor | None, factors: torch.Tensor | None, squares: torch.Tensor | None
+    images: torch.Tensor,
+    maps: torch.Tensor | None,
+    factors: torch.Tensor | None,
+    squares: torch.Tensor | None,
+    ground: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return images float [N, C, H, W] in [0, 1] after `warp`, `jitter` and `erase`; None leaves one out."""
-    for change, numbers in ((warp, maps), (jitter, factors), (erase, squares)):
-        if numbers is not None:
-            images = change(images, numbers)
-    return images
+    """Return images float [N, C, H, W] in [0, 1] after `warp`, `jitter` and `erase`; None leaves one out.
+
+    Args:
+        ground: the images' own, float [N, C]; without it, it is measured.
+    """
+    ground = grounds(images) if ground is None else ground
+    if maps is not None:
+        images = warp(images, maps, ground)
+    if factors is not None:
+        images = jitter(images, factors)
+    return images if squares is None else erase(images, squares, ground)
 
 
-def warp(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-    """Sample images float [N, C, H, W] where the maps [N, 2, 3] of `warps` point: bilinear, zero outside."""
+def warp(images: torch.Tensor, maps: torch.Tensor, ground: torch.Tensor | None = None) -> torch.Tensor:
+    """Sample images float [N, C, H, W] where the maps [N, 2, 3] of `warps` point: bilinear, outside the ground [N, C].
+
+    Without a ground that is black.
+    """
     height, width = images.shape[-2:]
     rows = torch.arange(height, dtype=images.dtype, device=images.device)
     columns = torch.arange(width, dtype=images.dtype, device=images.device)
@@ -110,7 +138,11 @@ def warp(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
     # grid_sample wants -1 and 1 at the outer edges of the outermost pixels
     size = torch.tensor([width, height], dtype=images.dtype, device=images.device)
     grid = (source.permute(0, 2, 3, 1) * 2 + 1) / size - 1
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    level = images.new_zeros(1, 1, 1, 1) if ground is None else ground[:, :, None, None]
+    # zero outside, so that the ground is taken off before and laid on again after
+    return (
+        functional.grid_sample(images - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + level
+    )
 
 
 def jitter(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
@@ -121,11 +153,12 @@ def jitter(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     return ((images - mean) * contrast + mean).clamp(0, 1)
 
 
-def erase(images: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
-    """Blacken the squares [N, 4] of `erasures` in images [N, C, H, W]."""
+def erase(images: torch.Tensor, squares: torch.Tensor, ground: torch.Tensor | None = None) -> torch.Tensor:
+    """Fill the squares [N, 4] of `erasures` in images [N, C, H, W] with the ground [N, C], or with black."""
     top, left, height, width = squares.to(images.device).T[:, :, None]
     rows = torch.arange(images.shape[-2], device=images.device)
     columns = torch.arange(images.shape[-1], device=images.device)
     inside_rows = (rows >= top) & (rows < top + height)
     inside_columns = (columns >= left) & (columns < left + width)
-    return images.masked_fill((inside_rows[:, :, None] & inside_columns[:, None, :])[:, None], 0)
+    level = images.new_zeros(1, 1, 1, 1) if ground is None else ground[:, :, None, None]
+    return torch.where((inside_rows[:, :, None] & inside_columns[:, None, :])[:, None], level, images)

@@ -49,24 +49,30 @@ class Question(Record, frozen=True):
         return sha256(self)
 
 
-def question(recipe: Recipe, network: nn.Module, source: str, seed: int, data: Sequence[str]) -> Question:
+def question(
+    recipe: Recipe, network: nn.Module, source: str, seed: int, data: Sequence[str], ground: bool = False
+) -> Question:
     """Return the question that a run of this recipe, network, seed and data answers.
 
     Args:
         network: with its initial weights.
         source: the text of the user's own source, or "".
         data: digests of the training images and of the evaluated ones, or "".
+        ground: whether any training image has a ground that isn't black.
     """
     identity = NetworkIdentity(
         structure=structure(network), source=source_digest(source), initial=weights(network.state_dict())
     )
-    return Question(versions=versions(recipe), recipe=numbers(recipe), network=identity, seed=seed, data=list(data))
+    return Question(
+        versions=versions(recipe, ground), recipe=numbers(recipe), network=identity, seed=seed, data=list(data)
+    )
 
 
-def versions(recipe: Recipe) -> dict[str, int]:
-    """Return the versions of what turns this recipe into numbers."""
+def versions(recipe: Recipe, ground: bool = False) -> dict[str, int]:
+    """Return the versions of what turns this recipe into numbers; `ground` as in `question`."""
     found = {"fields": FIELDS_VERSION, "plan": plan.VERSION, "schedules": schedules.VERSION}
-    return found | ({"augment": augment.VERSION} if augment.is_on(recipe) else {})
+    fill = {"ground": augment.GROUND_VERSION} if ground else {}
+    return found | ({"augment": augment.VERSION, **fill} if augment.is_on(recipe) else {})
 
 
 def numbers(recipe: Recipe) -> dict[str, Any]:

@@ -61,8 +61,13 @@ def logits(
     shift, width = (torch.tensor(values, dtype=torch.float32, device=device)[:, None, None] for values in (mean, std))
     with exact(), torch.inference_mode():
         parts = [
-            model((part.to(device).float() / 255 - shift) / width).float().cpu()
+            rows(model((part.to(device).float() / 255 - shift) / width), part).float().cpu()
             for part in images.split(EVALUATION_BATCH)
         ]
     model.train(training)
     return torch.cat(parts)
+
+
+def rows(output: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Return the output as [N, classes]; a network that ends in squeeze() gives [classes] for one image."""
+    return output[None] if len(images) == 1 and output.ndim == 1 else output

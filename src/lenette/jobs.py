@@ -10,7 +10,8 @@ from typing import cast
 import msgspec
 from torch import nn
 
-from lenette import data, engines, identity, models, runs
+from lenette import augment, data, engines, identity, models, runs
+from lenette.chance import planned
 from lenette.data import Dataset, splits, unsplit
 from lenette.data.pictures import Fit
 from lenette.engines import Choice, Engine
@@ -27,7 +28,8 @@ class Identified:
     """A run before anything is built: what it asks, which engine would answer, and the images and the network for it.
 
     `counts` are the network's numbers; `source` is the text of the file of a network of one's own, "" for
-    any other; `make_network` makes it anew; `folder` where the data set was said to lie.
+    any other; `make_network` makes it anew; `folder` where the data set was said to lie; `notes` what is to be known
+    of images and network before the first step, in sentences.
     """
 
     recipe: Recipe
@@ -41,6 +43,7 @@ class Identified:
     images: Dataset
     evaluated: Dataset | None
     folder: str | None
+    notes: tuple[str, ...]
 
     @property
     def key(self) -> str:
@@ -108,15 +111,17 @@ def identify(
     source = (models.source(recipe.model) if source is None else source) if ":" in recipe.model else ""
     plan = Plan(recipe, seed, len(images), (height, width))
     text = source if models.is_file(recipe.model) else None
-    make_network = functools.partial(models.build, recipe.model, len(images.classes), channels, height, text)
-    network = plan.initial(make_network)
-    models.require_fit(network, (channels, height, width), len(images.classes))
-    models.require_batch(network, (channels, height, width), len(images), recipe.batch_size)
+    shape, num_classes = (channels, height, width), len(images.classes)
+    make_network = functools.partial(models.build, recipe.model, num_classes, channels, height, text)
+    network, notes = _network(plan, make_network, shape, num_classes)
+    if assumed := models.assumed(recipe.model, num_classes, channels, height, text):
+        notes.append(f"{recipe.model}: {assumed}")
     counts = check_budget(recipe, network)
+    ground = augment.is_on(recipe) and bool(images.grounds.any())
     digests = [images.digest, evaluated.digest if evaluated else ""]
     return Identified(
         recipe=recipe,
-        question=identity.question(recipe, network, source, seed, digests),
+        question=identity.question(recipe, network, source, seed, digests, ground),
         choice=engines.choose(engine, device, threads, network, recipe, images),
         plan=plan,
         network=network,
@@ -126,7 +131,31 @@ def identify(
         images=images,
         evaluated=evaluated,
         folder=data.lies_in(recipe.dataset, folder),
+        notes=(*images.notes, *notes),
     )
+
+
+def _network(
+    plan: Plan, make_network: Callable[[], nn.Module], shape: tuple[int, int, int], num_classes: int
+) -> tuple[nn.Module, list[str]]:
+    """Return the network with the plan's weights, once all is checked, and what is to be known of it."""
+    name = plan.recipe.model
+    told: set[str] = set()
+    network = plan.initial(make_network, told)
+    models.require_fit(network, shape, num_classes)
+    models.require_batch(network, shape, plan.num_images, plan.recipe.batch_size)
+    if ":" not in name:
+        return network, []
+    notes = [f"{name} calls {', '.join(sorted(told))}: that was left out, since the run's seed decides"] * bool(told)
+
+    def made(seed: int) -> nn.Module:
+        with planned() as start:
+            start(seed)
+            return make_network()
+
+    if models.count_parameters(network):
+        notes += models.require_sound(made, shape, num_classes)
+    return network, notes
 
 
 def with_seed(found: Identified, seed: int) -> Identified:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lenette import augment
+from lenette.chance import planned
 from lenette.errors import RecipeError
 from lenette.recipes import Recipe
 from lenette.schedules import SCHEDULES
@@ -119,7 +120,7 @@ class Plan:
         return torch.from_numpy(np.multiply(kept, scale)).reshape(shape)
 
     def step_seed(self, step: int) -> int:
-        """Return the seed of torch's own generator in that step, for networks that draw by themselves."""
+        """Return the seed of all generators but the plan's in that step, for networks that draw by themselves."""
         return int(stream(self.seed, "step", step).random_raw()) >> 1
 
     def rates(self) -> torch.Tensor:
@@ -139,8 +140,8 @@ class Plan:
         steps = torch.arange(self.num_steps, dtype=torch.float64)
         return torch.clamp((1 + steps) / (10 + steps), max=self.recipe.ema_decay).float()
 
-    def initial(self, model_function: Callable[[], nn.Module]) -> nn.Module:
-        """Return the network that the function makes, with the plan's initial weights."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(stream(self.seed, "initial").random_raw()) >> 1)
+    def initial(self, model_function: Callable[[], nn.Module], told: set[str] | None = None) -> nn.Module:
+        """Return the network that the function makes, with the plan's initial weights; for `told` see `planned`."""
+        with planned(told) as start:
+            start(int(stream(self.seed, "initial").random_raw()) >> 1)
             return model_function()

@@ -9,19 +9,22 @@ from typing import Any
 
 import msgspec
 from filelock import FileLock, Timeout
+from torch import nn
 
-from lenette import identity, ledger, runs
+from lenette import data, identity, ledger, models, runs
 from lenette.engines import Choice, Engine
 from lenette.environment import environment
 from lenette.errors import Diverged, RunError
 from lenette.interrupts import interruptible
-from lenette.jobs import Load, Prepared, identify, prepare
+from lenette.jobs import Load, Prepared, datasets, identify, prepare
 from lenette.metrics import Evaluation, evaluate
 from lenette.models import trust
 from lenette.plan import Plan
 from lenette.progress import Epoch, Progress
 from lenette.recipes import Recipe
 from lenette.runs import Checkpoint, DivergedAt, Run, Tally
+
+__all__ = ["datasets", "resume", "train"]
 
 Tell = Callable[[Progress], None]
 Say = Callable[[str], None]
@@ -37,9 +40,10 @@ def say_on_stderr(text: str) -> None:
 
 
 def train(
-    recipe: Recipe | str,
+    recipe: Recipe | str | Callable[..., Any] | nn.Module,
     seed: int = 0,
     *,
+    dataset: Any = None,
     folder: str | Path | None = None,
     engine: str = "auto",
     device: str = "auto",
@@ -58,8 +62,10 @@ def train(
     Where another process trains the same run, it is waited for.
 
     Args:
-        recipe: a Recipe, or what `runs.load_recipe` takes: a shipped name, a TOML file, a run, file.py:function.
+        recipe: a Recipe, or what `runs.load_recipe` takes: a shipped name, a TOML file, a run, file.py:function; or a
+            network as it is: a class or a function that makes it, or a torch module, from the weights that it has.
         seed: decides all that is random.
+        dataset: as the recipe's field; or images of one's own, in any of the forms that `data.loader` takes.
         folder: where the data set lies; without it, where `data.load` looks.
         engine: "auto" or the name of one.
         device: "auto", "cpu" or "cuda".
@@ -67,7 +73,7 @@ def train(
         store: the folder of all runs.
         again: train even if the run exists; the old one is kept beside it.
         progress: is given a Progress several times an epoch, and once at its end (then `finished` is true).
-        say: is given a line when there is something to wait for.
+        say: is given a line where there is something to know before the first step, or to wait for.
         chosen: is given the engine that was chosen, before the first step.
         load: stands in for `datasets`, for who trains many times on the same images.
         source: the text of the file that the recipe's model names, where it was read already.
@@ -77,8 +83,18 @@ def train(
         LenetteError: the recipe, data, network or budget won't do, or the loss is no longer finite (Diverged).
         KeyboardInterrupt: on Ctrl-C or SIGTERM, once the run is saved so that it can be resumed.
     """
+    told: list[str] = []
+    if not isinstance(recipe, Recipe | str):
+        title, name, source, told = models.give(recipe)
+        recipe = Recipe(name=title, model=name)
     recipe = (runs.load_recipe(recipe, Path(store)) if isinstance(recipe, str) else recipe).but(**changes)
+    if isinstance(dataset, str | Path):
+        recipe = recipe.but(dataset=str(dataset))
+    elif dataset is not None:
+        load, recipe = data.loader(dataset), recipe.but(dataset="given")
     found = identify(recipe, seed, folder, engine, device, threads, load, source)
+    for note in (*told, *found.notes):
+        say(note)
     run = None if again else runs.with_key(Path(store), found.key)
     if run is not None and run.about.status in ("done", "cut"):
         return run

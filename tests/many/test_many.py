@@ -24,7 +24,7 @@ from torch import nn
 class Killer(nn.Identity):
     def forward(self, x):
         again = {flag!r} and pathlib.Path({flag!r}).exists()
-        checked = len(x) <= 2  # before the first step
+        checked = len(x) <= 3  # before the first step
         if self.training and not checked and multiprocessing.parent_process() and not again:
             if {flag!r}:
                 pathlib.Path({flag!r}).touch()

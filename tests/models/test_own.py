@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lenette.errors import ModelError
-from lenette.models import MODELS, build, source
+from lenette.models import MODELS, assumed, build, source
 
 TINY = """\
 from torch import nn
@@ -114,8 +114,8 @@ def test_shipped_networks_have_no_source_of_the_users(name):
         ("raise SystemExit(2)", "can't be loaded: SystemExit"),
         ("def tin(): ...", r"has no function 'tiny'; did you mean 'tin'\?; write there: def tiny\(num_classes=10"),
         ("tiny = 3", r"is an int, not a function; write: def tiny\(num_classes=10"),
-        ("def tiny(): ...", r"can't be called with num_classes.*; write: def tiny\(num_classes=10, in_channels=1"),
-        ("def tiny(a, num_classes, in_channels, image_size): ...", "missing a required argument: 'a'"),
+        ("def tiny(): ...", "returned None of type NoneType"),
+        ("def tiny(a, num_classes, in_channels, image_size): ...", "it also takes a, without a default; give it one"),
         ("def tiny(**any): return 1 + ''", "failed when called with num_classes=10, .*: TypeError: unsupported"),
         ("def tiny(**any): return None", "returned None of type NoneType, not a network; end it with: return nn"),
         (
@@ -166,3 +166,23 @@ def test_a_module_that_is_a_file_here(tiny_file, monkeypatch):
 def test_numbers_must_be_positive(field):
     with pytest.raises(ModelError, match=f"{field} = 0: it must be at least 1"):
         build("lenet5", **{field: 0})
+
+
+OTHERS = {
+    "class Net(nn.Sequential):\n    def __init__(self): super().__init__(nn.Flatten(), nn.Linear(784, 10))": "Net()",
+    "class Net(nn.Sequential):\n    def __init__(self, N_Classes, in_ch=3, *, size=9):\n"
+    "        super().__init__(nn.Flatten(), nn.Linear(in_ch * size**2, N_Classes))": "Net(N_Classes=10, in_ch=1, size=28)",  # noqa: E501
+    "def Net(classes, /, input_dim): return nn.Sequential(nn.Flatten(), nn.Linear(input_dim, classes))": "Net(10, input_dim=784)",  # noqa: E501
+    "def Net(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))": "Net(num_classes=10)",
+    "Net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))": "",
+    "def Net(**sizes): return nn.Sequential(nn.Flatten(), nn.Linear(784, sizes['num_classes']))": "",
+}
+
+
+@pytest.mark.parametrize(("body", "call"), OTHERS.items())
+def test_what_it_takes_is_tried_and_said(tmp_path, body, call):
+    path = tmp_path / "net.py"
+    path.write_text(f"from torch import nn\n{body}\n")
+    assert build(f"{path}:Net")(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    said = assumed(f"{path}:Net", 10, 1, 28)
+    assert said == (f"the network was made by {call}: what it takes of classes and sizes" if call else "")

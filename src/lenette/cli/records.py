@@ -1,6 +1,6 @@
 """lenette runs, show, report, evaluate, predict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,13 @@ from lenette.progress import line
 from lenette.records import plain
 from lenette.text import number
 
-if TYPE_CHECKING:  # it loads PyTorch
+if TYPE_CHECKING:  # they load PyTorch
+    from lenette.data import Preparation
+    from lenette.inference import Network
+    from lenette.prepare import Seen
     from lenette.runs import Run
+
+TABLES = (".csv", ".csv.gz", ".npz", ".npy", ".parquet")
 
 
 @click.command()
@@ -135,7 +140,9 @@ def evaluate(
 @click.option("--split", is_flag=True, help="several digits in a picture: an answer for each, in reading order")
 @click.option("--show", is_flag=True, help="draw what the network saw")
 @click.option(
-    "--save", type=click.Path(path_type=Path, file_okay=False), help="folder for PNGs of what the network saw"
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="folder for PNGs of what the network saw, or for submission.csv",
 )
 @run_code_option
 @store_option
@@ -150,48 +157,86 @@ def predict(
     store: Path,
     as_json: bool,
 ) -> None:
-    """Say which class each of IMAGES (pictures, or folders of them) shows, with RUN's network.
+    """Say which class each of IMAGES (pictures, folders of them, or tables) shows, with RUN's network.
 
     A picture is made ready as the training images were: for digits like MNIST's the ink is cut out, brought to a box
     of 20x20 and centred; for a folder of one's own the whole picture is taken. One that can't be read is named, and the
-    others are answered.
+    others are answered. Of a table (.csv, .npz, .npy, .parquet), such as Kaggle's test.csv, the answers are written
+    to submission.csv.
     """
-    import torch
-
-    from lenette import prepare
-    from lenette.errors import DataError
     from lenette.runs import find
 
     found = find(run, store, run_code)
     network, preparation = found.network(), found.preparation
     answers: list[dict[str, Any]] = []
-    faults = 0
     for path in _pictures(images):
         try:
-            look = prepare.split if split else lambda *how: [prepare.look(*how)]
-            seen = look(path, preparation, network.shape)
-        except DataError as error:
-            faults += 1
-            answers.append({"image": str(path), "fault": str(error)})
+            if path.name.lower().endswith(TABLES):
+                answers += _of_table(path, network, save or Path(), as_json)
+                continue
+            seen = _looks(path, preparation, network.shape, split)
+        except LenetteError as error:
+            answers.append({"image": str(path), "class": None, "probabilities": {}, "notes": [], "fault": str(error)})
             click.echo(f"Error: {error}", err=True)
             continue
         for one in seen:
-            row = network.probabilities(torch.from_numpy(one.image.copy())[None])[0].tolist()
-            ranked = sorted(zip(network.classes, row, strict=True), key=lambda pair: -pair[1])
-            shares = dict(zip(network.classes, row, strict=True))
-            answers.append({"image": str(path), "class": ranked[0][0], "probabilities": shares, "notes": one.notes})
+            answers.append(_answer(path, one, network, preparation))
             if save is not None:
                 answers[-1]["seen"] = str(_save_png(one.image, save, path.stem))
             if not as_json:
-                click.echo(f"{path}: " + "  ".join(f"{name} {share:.1%}" for name, share in ranked[:3]))
-                for note in one.notes:
-                    click.echo(f"  {note}")
+                _tell(answers[-1])
                 if show:
                     click.echo(_sketch(one.image))
     if as_json:
         echo_json(answers)
-    if faults:
+    if any("fault" in answer for answer in answers):
         raise click.exceptions.Exit(1)
+
+
+def _looks(path: Path, preparation: "Preparation", shape: Sequence[int], split: bool) -> "list[Seen]":
+    from lenette import prepare
+
+    return prepare.split(path, preparation, shape) if split else [prepare.look(path, preparation, shape)]
+
+
+def _answer(path: Path, seen: "Seen", network: "Network", preparation: "Preparation") -> dict[str, Any]:
+    """Return what the network says of a picture: how likely each class is, and where that is unsure."""
+    import torch
+
+    from lenette.prepare.doubt import unsure
+
+    shares = network.probabilities(torch.from_numpy(seen.image.copy())[None])[0].tolist()
+    answers = dict(zip(network.classes, shares, strict=True))
+    best = max(answers, key=answers.__getitem__)
+    doubt = unsure(answers[best], preparation, network.classes)
+    notes = [*seen.notes, *([doubt] if doubt else [])]
+    return {"image": str(path), "class": best, "probabilities": answers, "unsure": bool(doubt), "notes": notes}
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    best = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])[:3]
+    click.echo(f"{answer['image']}: " + "  ".join(f"{name} {share:.1%}" for name, share in best))
+    for note in answer["notes"]:
+        click.echo(f"  {note}")
+
+
+def _of_table(path: Path, network: "Network", folder: Path, as_json: bool) -> list[dict[str, Any]]:
+    """Answer the images of a table, and write Kaggle's submission.csv of them into a folder."""
+    import torch
+
+    from lenette import data, files
+
+    rows = data.to_predict(path, network.shape)
+    shares, best = network.probabilities(torch.from_numpy(rows.images)).max(dim=1)
+    classes = [network.classes[label] for label in best.tolist()]
+    target = _free(folder, "submission", ".csv")
+    files.write_text(target, data.submission(rows, classes))
+    if not as_json:
+        click.echo(f"{path}: {len(classes):,} images; their classes are in {target}")
+    return [
+        {"image": f"{path}, image {number}", "class": name, "probabilities": {name: share}, "notes": []}
+        for number, (name, share) in enumerate(zip(classes, shares.tolist(), strict=True), 1)
+    ]
 
 
 def _pictures(named: tuple[Path, ...]) -> Iterator[Path]:
@@ -207,11 +252,16 @@ def _save_png(image: Any, folder: Path, stem: str) -> Path:
 
     from lenette.files import replacing
 
-    names = chain([f"{stem}-seen.png"], (f"{stem}-seen-{number}.png" for number in count(2)))
-    path = next(folder / name for name in names if not (folder / name).exists())
+    path = _free(folder, f"{stem}-seen", ".png")
     with replacing(path) as temporary:
         Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(temporary, format="png")
     return path
+
+
+def _free(folder: Path, stem: str, suffix: str) -> Path:
+    """Return a path that nothing has yet."""
+    names = chain([f"{stem}{suffix}"], (f"{stem}-{number}{suffix}" for number in count(2)))
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def _sketch(image: Any) -> str:

@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 import torch
 
+from lenette import augment
 from lenette.data.preparation import AS_IT_IS, Preparation
 from lenette.errors import DataError
 
@@ -37,6 +38,11 @@ class Dataset:
     def subset(self, indices: torch.Tensor, part: str) -> "Dataset":
         """Return the rows `indices` (int64) as the part `part`, with this part's mean and std."""
         return replace(self, part=part, images=self.images[indices], labels=self.labels[indices])
+
+    @cached_property
+    def grounds(self) -> torch.Tensor:
+        """The colour of each image's ground, uint8 [N, C] (see `augment.grounds`)."""
+        return augment.grounds(self.images)
 
     @cached_property
     def digest(self) -> str:

@@ -19,6 +19,8 @@ from lenette.data.places import candidates, find, locate
 from lenette.data.preparation import Preparation
 from lenette.errors import DataError, nearest
 
+GIVEN = "given"  # the name of images that a program gave as they are
+
 
 class Own(Protocol):
     """A data set of the user's own: a folder of pictures, tables, or IDX files."""
@@ -133,7 +135,7 @@ def require_part(name: str | Path, part: str, folder: str | Path | None = None) 
 
 
 def place(name: str | Path, folder: str | Path | None = None) -> Path:
-    """Return where a data set of one's own lies: `folder` itself or `name` below it, where given, else `name`.
+    """Return where a data set of one's own lies: `folder` itself, `name` or its last part below it, else `name`.
 
     Raises DataError where it is in none of these places.
     """
@@ -141,13 +143,18 @@ def place(name: str | Path, folder: str | Path | None = None) -> Path:
     tried = [path]
     if folder is not None:
         given = Path(folder).expanduser()
-        tried = [*([given] if given.name == path.name else []), given / path, path]
+        tried = [*([given] if given.name == path.name else []), given / path, given / path.name, path]
     try:
         found = next((path for path in tried if path.exists()), None)
     except (OSError, ValueError) as error:
         raise DataError(
             f"unknown data set '{printable(name)}' ({getattr(error, 'strerror', None) or error})"
         ) from error
+    if found is None and str(name) == GIVEN:
+        raise DataError(
+            "the images were given to a program as they are, and aren't kept with the run: that program can train on "
+            "them again, lenette.train(..., dataset=(images, labels)); saved as .npz they can be named, --dataset FILE"
+        )
     if found is None:
         known = ", ".join(DATASETS)
         raise DataError(

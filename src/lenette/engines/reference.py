@@ -1,6 +1,5 @@
 """The reference engine: stock PyTorch and one visible loop, on CPU or CUDA; every other engine is held against it."""
 
-import copy
 import platform
 from contextlib import nullcontext
 from typing import Any
@@ -12,10 +11,12 @@ from torch.overrides import TorchFunctionMode
 
 from lenette import augment
 from lenette.arithmetic import exact
+from lenette.chance import planned
 from lenette.data import Dataset
 from lenette.errors import UnsupportedByEngine
 from lenette.identity import Build
-from lenette.inference import logits
+from lenette.inference import logits, rows
+from lenette.models.copies import copied
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 
@@ -90,12 +91,13 @@ class Engine:
         self.model = model.to(self.device)
         self.images = dataset.images.to(self.device)
         self.labels = dataset.labels.to(self.device)
+        self.grounds = dataset.grounds.to(self.device) if augment.is_on(plan.recipe) else None
         self.mean, self.std = dataset.mean, dataset.std
         self.shift, self.width = (torch.tensor(v, device=self.device)[:, None, None] for v in (self.mean, self.std))
         self.rates = plan.rates().tolist()
         self.optimizer = make_optimizer(self.model, plan.recipe)
         self.decays = plan.ema_decays()
-        self.averaged = None if self.decays is None else copy.deepcopy(self.model)
+        self.averaged = None if self.decays is None else copied(self.model)
         _swap_dropout(self.model, self)
         self.draws_itself = any(_may_draw(module) for module in self.model.modules())
 
@@ -111,15 +113,15 @@ class Engine:
         bfloat16 = self.plan.recipe.precision == "bfloat16"
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
         self.model.train()
-        with exact(self.threads), torch.random.fork_rng(cuda):
+        with exact(self.threads), planned(devices=cuda) as start:
             while self.step < stop:
                 if self.draws_itself:
-                    torch.manual_seed(self.plan.step_seed(self.step))
+                    start(self.plan.step_seed(self.step))
                 self.num_masks = 0
                 images, labels = self.batch()
                 with autocast:
                     with PlannedFunctions(self) if self.draws_itself else nullcontext():
-                        logits = self.model(images)
+                        logits = rows(self.model(images), images)
                     loss = functional.cross_entropy(logits, labels, label_smoothing=self.plan.recipe.label_smoothing)
                 self.optimizer.param_groups[0]["lr"] = self.rates[self.step]
                 self.optimizer.zero_grad()
@@ -143,7 +145,10 @@ class Engine:
         index = self.plan.order(epoch)[rows].to(self.device)
         # images[index] takes several times as long, and a small network's whole step is 0.3 ms.
         images = self.images.index_select(0, index).float().div_(255)
-        images = augment.augmented(images, *self.plan.changes(epoch, rows))
+        if self.grounds is not None:
+            ground = self.grounds.index_select(0, index).float().div_(255)
+            maps, factors, squares = self.plan.changes(epoch, rows)
+            images = augment.augmented(images, maps, factors, squares, ground)
         return images.sub_(self.shift).div_(self.width), self.labels.index_select(0, index)
 
     def drop(self, x: torch.Tensor, rate: float, channels: bool) -> torch.Tensor:
@@ -161,7 +166,7 @@ class Engine:
     def weights(self) -> State:
         """Return the weights and buffers to keep, the averaged ones if any, under the model's own keys."""
         model = self.model if self.averaged is None else self.averaged
-        return {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
+        return _apart(model.state_dict())
 
     def state(self) -> State:
         """Return all that a later engine needs to go on: "model.<key>", "optimizer.<parameter>.<slot>", "ema.<key>"."""
@@ -172,7 +177,7 @@ class Engine:
                     state[f"optimizer.{name}.{slot}"] = value
         if self.averaged is not None:
             state |= {f"ema.{key}": value for key, value in self.averaged.state_dict().items()}
-        return {key: value.detach().cpu().clone() for key, value in state.items()}
+        return _apart(state)
 
     def load_state(self, state: State, step: int) -> None:
         """Go back to what `state()` returned before that step."""
@@ -240,6 +245,11 @@ class Engine:
 def _tensors(model: nn.Module) -> list[torch.Tensor]:
     """Return the parameters and buffers, each once, even where layers share it."""
     return [*model.parameters(), *model.buffers()]
+
+
+def _apart(state: State) -> State:
+    """Return a copy of the tensors on the CPU, each in memory of its own and in the order of its dimensions."""
+    return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -253,7 +253,7 @@ def file_faults(proof: Proof) -> Iterator[str]:
 def recipe_faults(proof: Proof, recipe: Recipe) -> Iterator[str]:
     """Yield what does not fit in what was asked: recipe, network, data and engine."""
     if proof.versions is not None:
-        here = identity.versions(recipe)
+        here = identity.versions(recipe, "ground" in proof.versions)
         if proof.versions.keys() != here.keys() or any(not 1 <= proof.versions[name] <= here[name] for name in here):
             yield f"its runs are of versions {proof.versions}; this lenette knows {here}"
         elif proof.versions["fields"] == here["fields"] and proof.numbers != identity.numbers(recipe):

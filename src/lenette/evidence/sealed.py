@@ -5,12 +5,13 @@ from pathlib import Path
 import msgspec
 import torch
 
-from lenette import data, identity, jobs, ledger, records, runs
-from lenette.errors import RunError, SealedError
+from lenette import data, identity, ledger, records, runs
+from lenette.errors import DataError, RunError, SealedError
 from lenette.evidence.networks import read_weights
 from lenette.jobs import datasets
 from lenette.ledger import Look
 from lenette.metrics import Evaluation, evaluate
+from lenette.recipes import Recipe
 from lenette.records import Count, Fraction, Loss
 from lenette.runs import Run
 from lenette.stats import accuracy_interval
@@ -45,22 +46,26 @@ def evaluate_part(
 
     Raises:
         SealedError: the part is sealed and `may_open` is false, or the images don't fit the run.
-        DataError: the data set is unknown, missing, or has no such part.
+        DataError: the data set is unknown, missing, or has no such part; or the run's own have changed since.
         RunError: the run has not ended.
     """
     recipe = run.recipe
-    own = dataset is None or dataset == recipe.dataset
+    own = dataset is None or str(dataset) == recipe.dataset or _lies_at(run, str(dataset), folder)
     part = part or ("test" if may_open or not own else run.part) or "train"
-    if not (own and part == "validation"):
-        data.require_part(dataset or recipe.dataset, part)
-    folder = folder or run.about.data.folder
     seen = own and part in ("train", "validation", run.part)
+    if own:
+        recipe, folder = _own_place(run, folder)
+    if not seen:
+        data.require_part(recipe.dataset if own else str(dataset), part, folder)
     if recipe.protocol == "sealed" and not seen and not may_open:
         raise SealedError(
             f"run {run.id} is sealed: its {part} images are opened once, at the end; "
             "say --open-test if this is the end (the opening is written down)"
         )
-    images = _own_images(run, part, folder) if own else data.load_for(run.about.data, str(dataset), part, folder)
+    if own:
+        images = _own_images(run, recipe, part, folder)
+    else:
+        images = data.load_for(run.about.data, str(dataset), part, folder)
     told = ""
     if seen:
         require_same_kind(run, images)
@@ -73,7 +78,7 @@ def evaluate_part(
     interval = accuracy_interval(found.num_images - found.num_errors, found.num_images)
     return Evaluated(
         **msgspec.structs.asdict(found),
-        dataset=dataset or recipe.dataset,
+        dataset=run.recipe.dataset if own else str(dataset),
         part=part,
         low=interval.low,
         high=interval.high,
@@ -198,14 +203,43 @@ def require_same_kind(run: Run, images: data.Dataset) -> None:
         )
 
 
-def _own_images(run: Run, part: str, folder: str | Path | None) -> data.Dataset:
-    """Return a part of the run's own data set; "train" is what it was trained on, without what it held out."""
+def _lies_at(run: Run, dataset: str, folder: str | Path | None) -> bool:
+    """Say whether that name leads to the run's own data set, where that is a folder or a file."""
+    recorded = run.about.data.folder
+    return dataset not in data.DATASETS and recorded is not None and data.lies_in(dataset, folder) == recorded
+
+
+def _own_place(run: Run, folder: str | Path | None) -> tuple[Recipe, str | Path | None]:
+    """Return the run's recipe, and the folder in which its data set lies; a folder of another name may be the set."""
     recipe = run.recipe
+    if folder is None:
+        return recipe, run.about.data.folder
+    if recipe.dataset in data.DATASETS or data.lies_in(recipe.dataset, folder) is not None:
+        return recipe, folder
+    return (recipe.but(dataset=str(folder)), None) if Path(folder).exists() else (recipe, folder)
+
+
+def _own_images(run: Run, recipe: Recipe, part: str, folder: str | Path | None) -> data.Dataset:
+    """Return a part of the run's own data set; "train" is what it was trained on, without what it held out.
+
+    Raises:
+        DataError: the data are no longer those that it was trained on, so that the parts may be others too.
+    """
+    recorded = run.about.data
     if part in ("train", run.part):
         trained, evaluated = datasets(recipe, folder)
+        _require_same(run, data.changes(recorded, trained, evaluated))
         images = trained if part == "train" else evaluated
         assert images is not None
         return images
-    if part == "validation" and part not in data.parts(recipe.dataset):
+    if part == "validation" and part not in data.parts(recipe.dataset, folder):
         raise SealedError(f"run {run.id} holds out no validation images (protocol {recipe.protocol})")
-    return jobs.part(recipe, part, folder)
+    return data.load_for(recorded, recipe.dataset, part, folder)
+
+
+def _require_same(run: Run, changes: list[str]) -> None:
+    if changes:
+        raise DataError(
+            f"the data of run {run.id}, '{run.recipe.dataset}', are no longer those that it was trained on: "
+            f"{'; '.join(changes)}. Train anew, or name the folder in which the old ones lie: --data DIR"
+        )

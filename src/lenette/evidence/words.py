@@ -29,7 +29,7 @@ def proof_lines(proof: Proof, verification: Verification | None = None) -> list[
         f"recipe {proof.name or recipe.model}: {counts_words(proof.network.counts)}, {recipe.epochs} epochs on "
         f"{recipe.dataset}, {recipe.protocol} protocol, {len(seeds)} seeds from {seeds[0]} to {seeds[-1]}"
     ]
-    if recipe.dataset != "mnist":
+    if recipe.dataset == "optdigits":
         lines.append(f"*** This is not MNIST: every figure here is of {recipe.dataset} ***")
     lines += verdict_words(proof, summary, proof.verdict)
     if note := best_claim_words(proof, recipe):

@@ -1,35 +1,39 @@
 """The networks: each is a function of (num_classes, in_channels, image_size) that returns a torch module."""
 
-import inspect
 from collections.abc import Callable
 
 from torch import nn
 
 from lenette.errors import ModelError, nearest
 from lenette.models.batches import require_batch
+from lenette.models.checks import require_fit, require_sound
 from lenette.models.counts import Counts, count
 from lenette.models.deep import deep_19k
 from lenette.models.four_conv import four_conv_593k
+from lenette.models.given import give
 from lenette.models.ladder import ladder_7k, ladder_12k, ladder_15k
 from lenette.models.lenet import lenet5
 from lenette.models.mlp import sigmoid_mlp
-from lenette.models.own import SIGNATURE, is_file, own_function, own_source
+from lenette.models.own import is_file, own_network, own_source
 from lenette.models.sprint import sprint
-from lenette.models.summary import count_parameters, format_summary, num_bytes, require_fit, summary
+from lenette.models.summary import count_parameters, format_summary, num_bytes, summary
 from lenette.models.transition import transition_19k
 from lenette.models.under import under_8k, under_10k, under_20k
 
 __all__ = [
     "MODELS",
     "Counts",
+    "assumed",
     "build",
     "count",
     "count_parameters",
     "format_summary",
+    "give",
     "is_file",
     "num_bytes",
     "require_batch",
     "require_fit",
+    "require_sound",
     "source",
     "summary",
 ]
@@ -76,34 +80,15 @@ def build(
         except RuntimeError as error:  # of its size alone
             what = f"{num_classes} classes of images of {in_channels}x{image_size}x{image_size}"
             raise ModelError(f"{name} for {what} is too large for this machine's memory: {error}") from error
-    function = own_function(name, source)
-    arguments = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
-    short = name.rpartition(":")[2]
-    try:
-        inspect.signature(function).bind(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"{name} can't be called with num_classes, in_channels and image_size ({error}); "
-            f"write: def {short}{SIGNATURE}: ..."
-        ) from error
-    try:
-        model = function(**arguments)
-    except ModelError:
-        raise
-    except Exception as error:
-        call = ", ".join(f"{key}={value}" for key, value in arguments.items())
-        raise ModelError(f"{name} failed when called with {call}: {type(error).__name__}: {error}") from error
-    if not isinstance(model, nn.Module):
-        raise ModelError(
-            f"{name} returned {model!r:.80} of type {type(model).__name__}, not a network; end it with: "
-            f"return nn.Sequential(...), or another nn.Module"
-        )
-    for layer, parameter in model.named_parameters():
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
-            raise ModelError(
-                f"{name}: '{layer}' has no size yet; write how many inputs its layer has, instead of Lazy..."
-            )
-    return model
+    return own_network(name, num_classes, in_channels, image_size, source)[0]
+
+
+def assumed(name: str, num_classes: int, in_channels: int, image_size: int, source: str | None = None) -> str:
+    """Return how a network of one's own is called, where that had to be assumed; "" where it takes just our arguments.
+
+    Raises ModelError as `build` does.
+    """
+    return "" if name in MODELS else own_network(name, num_classes, in_channels, image_size, source)[1]
 
 
 def source(name: str) -> str:

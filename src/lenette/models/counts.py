@@ -1,14 +1,13 @@
 """How many numbers a network's inference reads: those that are trained, and those that are not, told apart."""
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from lenette.models.copies import copied, held, unregistered
 from lenette.models.structure import constants
 from lenette.records import Count, Record
 
@@ -34,7 +33,7 @@ class Counts(Record, frozen=True):
 
 def count(network: nn.Module) -> Counts:
     """Return the numbers that inference reads, each tensor once, layers that forward never uses included."""
-    network = copy.deepcopy(network).eval()  # tracing leaves its mark
+    network = copied(network).eval()  # tracing leaves its mark
     parameters = [value for value in network.parameters() if not nn.parameter.is_lazy(value)]
     statistics = [
         value
@@ -56,20 +55,12 @@ def count(network: nn.Module) -> Counts:
 def _others(network: nn.Module) -> Iterator[Any]:
     yield from network.buffers()
     for module in network.modules():
-        hidden = [value for name, value in vars(module).items() if name not in ("_parameters", "_buffers", "_modules")]
-        yield from _tensors(hidden)
+        for value in held(unregistered(module)):
+            if isinstance(value, nn.Module):
+                yield from (*value.parameters(), *value.buffers())
+            elif not isinstance(value, torch.Generator):
+                yield value
     yield from constants(network)
-
-
-def _tensors(value: Any) -> Iterator[Any]:
-    """Yield the tensors, arrays and unregistered modules' tensors in what a module keeps as a plain attribute."""
-    if isinstance(value, torch.Tensor | np.ndarray):
-        yield value
-    elif isinstance(value, nn.Module):
-        yield from (*value.parameters(), *value.buffers())
-    elif isinstance(value, dict | list | tuple | set):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
 
 
 def _size(value: Any) -> int:

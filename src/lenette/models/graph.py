@@ -4,7 +4,6 @@ Layers, functions and methods that mean the same become the same node (`kinds` s
 torch.fx and run once, on a few black images, so that shapes are numbers and arithmetic on shapes is gone.
 """
 
-import copy
 import operator
 import sys
 import warnings
@@ -17,7 +16,9 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from lenette.chance import generators, planned
 from lenette.errors import ModelError
+from lenette.models.copies import copied
 from lenette.models.kinds import BINARY, CALLS, CONCATENATE, LAYERS, Kind
 
 BATCH = 3  # images in the run: a size of 3 is that of the batch, and nobody's channels should come out as it
@@ -74,7 +75,7 @@ def graph(network: nn.Module, image_shape: Sequence[int]) -> Graph:
         NotAGraph: it can't be traced (a branch on the data, say), does something that no kind of node is, or computes
             something else in evaluation than in training.
     """
-    training, evaluation = (_read(copy.deepcopy(network).train(mode), image_shape) for mode in (True, False))
+    training, evaluation = (_read(copied(network).train(mode), image_shape) for mode in (True, False))
     nodes = []
     for node, other in zip(training.nodes, evaluation.nodes, strict=False):
         options = dict(node.options)
@@ -95,7 +96,10 @@ def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
     tracer = _Tracer()
     try:
         with _quiet(), torch.enable_grad():
+            before = generators()
             traced = fx.GraphModule(network, tracer.trace(network))
+            if generators() != before:
+                raise NotAGraph("its forward draws random numbers while it is traced")
     except NotAGraph:
         raise
     except Exception as error:
@@ -117,7 +121,8 @@ def _read(network: nn.Module, image_shape: Sequence[int]) -> Graph:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave the generators alone, and warnings to whoever runs the network in earnest."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with planned() as start, warnings.catch_warnings():
+        start(0)
         warnings.simplefilter("ignore")
         yield
 

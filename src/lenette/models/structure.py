@@ -1,12 +1,14 @@
 """The structure of a network as traced: its layers, their options and what is computed of what, without the weights."""
 
-import copy
 import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import fx, nn
+
+from lenette.chance import planned
+from lenette.models.copies import copied
 
 VERSION = 1  # of the form below: raised where the same network would be described otherwise
 
@@ -27,8 +29,9 @@ def description(network: nn.Module) -> list[str]:
     for training in (True, False):
         lines.append("training" if training else "evaluation")
         try:
-            traced = copy.deepcopy(network).train(training)
-            with torch.random.fork_rng(devices=[]):
+            traced = copied(network).train(training)
+            with planned() as start:
+                start(0)
                 lines += _operations(traced, fx.Tracer().trace(traced))
         except Exception as error:  # a user's forward may raise anything at all when it meets a symbol
             return [*lines[:-1], f"not traced: {type(error).__name__}", *_modules(network)]

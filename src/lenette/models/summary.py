@@ -1,6 +1,5 @@
 """What a network is made of, row by row: its graph's nodes; where it has no graph, its layers in one forward pass."""
 
-import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from lenette.errors import ModelError
+from lenette.chance import planned
 from lenette.models.advice import advice
+from lenette.models.copies import copied
 from lenette.models.fields import fields, side
 from lenette.models.graph import Graph, Node, NotAGraph, graph
 
@@ -49,6 +49,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
     the layers for one image, once for the values and once for their gradients, without those of functions and those
     that are their input's own memory (flatten, in-place layers); `total_bytes` their sum.
     """
+    model = copied(model)  # a forward pass may leave its mark
     walk = _Walk(model)
     first = next(_known(model.parameters()), None)
     device, dtype = (first.device, first.dtype) if first is not None else (None, None)
@@ -120,8 +121,8 @@ def _count_products(model: nn.Module, images: torch.Tensor, rows: list[dict[str,
     counter = FlopCounterMode(display=False)
     # Attention's fused kernels aren't counted: they serve evaluation, or can be switched off.
     try:
-        with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), counter:
-            copy.deepcopy(model).train()(images)
+        with planned(), sdpa_kernel(SDPBackend.MATH), counter:
+            copied(model).train()(images)
     except Exception:  # it breaks in training mode alone: `require_fit` says so
         return
     counts = {name: sum(found.values()) // (2 * BATCH) for name, found in counter.get_flop_counts().items()}
@@ -140,27 +141,6 @@ def _has_matrix(module: nn.Module) -> bool:
     return any(parameter.ndim > 1 for parameter in _known(module.parameters(recurse=False)))
 
 
-def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) -> None:
-    """Raise ModelError unless images of `input_shape` [C, H, W] give `num_classes` logits each, when trained too."""
-    table = summary(model, input_shape)
-    error = table["error"]
-    if error:
-        raise ModelError(f"the network breaks at {error['layer']}: {error['message']}; {error['advice']}".rstrip("; "))
-    if table["output_shape"] != [num_classes]:
-        last = table["rows"][-1]["name"] if table["rows"] else "it"
-        raise ModelError(
-            f"the network gives {_times(table['output_shape'])} values an image, not {num_classes}, one a class: "
-            f"let its last layer ({last}) give num_classes values"
-        )
-    try:
-        with torch.no_grad(), torch.random.fork_rng([]):
-            shape = list(copy.deepcopy(model).train()(torch.zeros(BATCH, *input_shape)).shape)
-    except Exception as error:
-        raise ModelError(f"the network breaks in training mode alone: {type(error).__name__}: {error}") from error
-    if shape != [BATCH, num_classes]:
-        raise ModelError(f"in training mode the network gives {_times(shape[1:])} values an image, not {num_classes}")
-
-
 def format_summary(table: dict[str, Any]) -> str:
     """Return what `summary` found as text for a terminal."""
     header = ("layer", "type", "output", "parameters", "trainable", "multiply-acc.", "field", "jump")
@@ -168,12 +148,12 @@ def format_summary(table: dict[str, Any]) -> str:
         (
             row["name"],
             row["type"],
-            _times(row["output_shape"]),
+            times(row["output_shape"]),
             f"{row['parameters']:,}" + (" (shared)" if row["shared"] else ""),
             {True: "yes", False: "no", None: "-"}[row["trainable"]],
             "uncounted" if row["multiply_accumulates"] is None else f"{row['multiply_accumulates']:,}",
-            _times(row["receptive_field"]),
-            _times(row["jump"]),
+            times(row["receptive_field"]),
+            times(row["jump"]),
         )
         for row in table["rows"]
     ]
@@ -194,7 +174,7 @@ def format_summary(table: dict[str, Any]) -> str:
         rule,
         *text[1:],
         rule,
-        f"input {_times(table['input_shape'])}",
+        f"input {times(table['input_shape'])}",
         f"parameters {totals['parameters']:,}: {totals['trainable_parameters']:,} trainable, {frozen:,} not",
         f"multiply-accumulates of one image {totals['multiply_accumulates']:,}" + _uncounted(table["rows"]),
         f"memory of one image: input {_bytes(totals['input_bytes'])} + parameters "
@@ -250,7 +230,8 @@ class _Walk:
         """Return what the network gives for the images, and what is wrong with it, if anything."""
         output = None
         self.latest = images.shape
-        with _undisturbed(self.model), self.hooked(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+        self.model.eval()  # where batch-norm learns nothing from the black images
+        with self.hooked(), planned(), torch.enable_grad():
             try:
                 with _Latest(self):
                     output = self.model(images)
@@ -325,7 +306,7 @@ class _Walk:
             return {"layer": name, "message": expected or f"{type(module).__name__}: {message}", "advice": hint}
         after = f"after {self.rows[-1]['name']}" if self.rows else "before its first layer"
         shape = self.latest[1:]
-        hint = f"at that point an image is {_times(shape)} = {math.prod(shape)} values"
+        hint = f"at that point an image is {times(shape)} = {math.prod(shape)} values"
         return {"layer": name, "message": f"{type(exception).__name__} in forward, {after}: {message}", "advice": hint}
 
     def mixed_up(self, output: torch.Tensor | None) -> dict[str, Any] | None:
@@ -358,18 +339,6 @@ class _Walk:
         return unused
 
 
-@contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Hold the network in evaluation mode, where batch-norm learns nothing from the black images."""
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in training.items():
-            module.training = mode
-
-
 def _known(parameters: Any) -> Iterator[nn.Parameter]:
     """Leave out the parameters of lazy layers, which have no shape before their first input."""
     return (parameter for parameter in parameters if not nn.parameter.is_lazy(parameter))
@@ -387,7 +356,8 @@ def _batch(tensor: torch.Tensor) -> int:
     return tensor.shape[0] if tensor.ndim else 1
 
 
-def _times(shape: Sequence[int] | int | None) -> str:
+def times(shape: Sequence[int] | int | None) -> str:
+    """Return a shape in words: 1x28x28."""
     if shape is None:
         return "-"
     return "x".join(map(str, shape)) if isinstance(shape, Sequence) else str(shape)

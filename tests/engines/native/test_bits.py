@@ -125,7 +125,9 @@ def images_of(channels):
     labels = stream(0, "bits", "labels").random_raw(NUM_IMAGES).astype(np.int64) & 3
     images = torch.from_numpy(pixels.reshape(NUM_IMAGES, channels, SIZE, SIZE))
     prepared = ((0.5, 0.25, 0.375)[:channels], (0.25, 0.5, 0.375)[:channels])
-    return Dataset("noise", "train", images, torch.from_numpy(labels), tuple("01234"), *prepared)
+    made = Dataset("noise", "train", images, torch.from_numpy(labels), tuple("01234"), *prepared)
+    made.__dict__["grounds"] = torch.zeros(images.shape[:2], dtype=torch.uint8)  # black, as MNIST's
+    return made
 
 
 def trained(case, threads):

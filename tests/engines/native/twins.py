@@ -35,13 +35,9 @@ class Float64Reference(reference.Engine):
         rows = slice(place * size, (place + 1) * size)
         index = self.plan.order(epoch)[rows]
         images = self.images[index].double() / 255
-        for numbers, change in (
-            (self.plan.warps(epoch), augment.warp),
-            (self.plan.jitters(epoch), augment.jitter),
-            (self.plan.erasures(epoch), augment.erase),
-        ):
-            if numbers is not None:
-                images = change(images, numbers[rows])
+        changes = self.plan.changes(epoch, rows)
+        ground = augment.grounds(self.images)[index].double() / 255
+        images = augment.augmented(images, *changes, ground=ground)
         return self.normalised(images), self.labels[index]
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,5 @@
 """The native engine: whole training steps in C++, compiled for the network and the machine, on the plan's numbers."""
 
-import copy
 import ctypes
 import platform
 from typing import Any
@@ -9,12 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from lenette import augment
 from lenette.data import Dataset
 from lenette.engines.native import compiler
 from lenette.engines.native.generate import write
 from lenette.engines.native.stages import Reading, read
 from lenette.errors import ModelError, NoRoom, UnsupportedByEngine
 from lenette.identity import Build
+from lenette.models.copies import copied
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 
@@ -47,7 +48,9 @@ class _Weights(ctypes.Structure):
 
 
 class _Epoch(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("images", "labels", "order", "warps", "jitters", "erasures"))
+    _fields_ = tuple(
+        (name, ctypes.c_void_p) for name in ("images", "labels", "order", "warps", "jitters", "erasures", "grounds")
+    )
 
 
 class _Steps(ctypes.Structure):
@@ -93,10 +96,11 @@ class Engine:
         self.shape = tuple(dataset.images.shape[1:])
         self.images = dataset.images.contiguous()
         self.labels = dataset.labels.contiguous()
+        self.grounds = dataset.grounds.contiguous() if augment.is_on(plan.recipe) else None
         self.rates = plan.rates()
         self.decays = plan.ema_decays()
         self.model = model.to("cpu", self.dtype)
-        self.averaged = None if self.decays is None else copy.deepcopy(self.model)
+        self.averaged = None if self.decays is None else copied(self.model)
         self.network = self._create()
         self.num_classes = self.library.lenette_num_classes(self.network)
         if self.labels.max() >= self.num_classes:
@@ -212,7 +216,7 @@ class Engine:
             dtype=np.uint64,
         )
         rates, decays = self.rates[steps], None if self.decays is None else self.decays[steps]
-        numbers = _Epoch(*map(_pointer, (self.images, self.labels, order, *augmentation)))
+        numbers = _Epoch(*map(_pointer, (self.images, self.labels, order, *augmentation, self.grounds)))
         job = _Steps(
             self.step,
             count,

@@ -13,6 +13,7 @@ struct Epoch {
     const float* warps = nullptr;      // [2][3]: output pixel (x, y, 1) to source (x, y)
     const float* jitters = nullptr;    // brightness, contrast
     const int64_t* erasures = nullptr; // top, left, height, width
+    const uint8_t* grounds = nullptr;  // [image][channel], as the images: what warps uncover and erasures leave
 };
 
 class ImageSource : public Source {
@@ -68,28 +69,33 @@ public:
     void write_gradient_row(int, int, const Vector*, long) override {}
 
 private:
+    static int64_t index_of(const Epoch& epoch, int64_t row) { return epoch.order ? epoch.order[row] : row; }
+
     static const uint8_t* image_of(const Epoch& epoch, int64_t row) {
-        return epoch.images + (epoch.order ? epoch.order[row] : row) * C * kPlane;
+        return epoch.images + index_of(epoch, row) * C * kPlane;
     }
 
     void render(const Epoch& epoch, int64_t row, Scalar* to, Scalar* framed) const {
         const uint8_t* image = image_of(epoch, row);
+        Scalar ground[C] = {};
+        if (epoch.grounds)
+            for (int c = 0; c < C; ++c) ground[c] = Scalar(epoch.grounds[index_of(epoch, row) * C + c]) / 255;
         if (epoch.warps)
-            warp(image, epoch.warps + row * 6, to, framed);
+            warp(image, epoch.warps + row * 6, ground, to, framed);
         else
             for (int i = 0; i < C * kPlane; ++i) to[i] = Scalar(image[i]) / 255;
         if (epoch.jitters) jitter(epoch.jitters + row * 2, to);
-        if (epoch.erasures) erase(epoch.erasures + row * 4, to);
+        if (epoch.erasures) erase(epoch.erasures + row * 4, ground, to);
         for (int c = 0; c < C; ++c)
             for (int i = 0; i < kPlane; ++i) to[c * kPlane + i] = (to[c * kPlane + i] - mean[c]) / std[c];
     }
 
-    // Bilinear, zero outside. Only the inside of `framed` is ever written.
-    static void warp(const uint8_t* image, const float* map, Scalar* to, Scalar* framed) {
+    // Bilinear, the ground outside: it is taken off before and laid on again. Only the inside of `framed` is written.
+    static void warp(const uint8_t* image, const float* map, const Scalar* ground, Scalar* to, Scalar* framed) {
         constexpr int width = kFrameWidth;
         for (int c = 0; c < C; ++c, image += kPlane, to += kPlane) {
             for (int y = 0; y < H; ++y)
-                for (int x = 0; x < W; ++x) framed[(y + 1) * width + x + 1] = Scalar(image[y * W + x]) / 255;
+                for (int x = 0; x < W; ++x) framed[(y + 1) * width + x + 1] = Scalar(image[y * W + x]) / 255 - ground[c];
             for (int y = 0; y < H; ++y)
                 for (int x = 0; x < W; ++x) {
                     const Scalar u = clamp(map[0] * Scalar(x) + map[1] * Scalar(y) + map[2], W);
@@ -98,7 +104,7 @@ private:
                     const Scalar right = u - Scalar(column), below = v - Scalar(line);
                     const Scalar* corner = framed + line * width + column;
                     to[y * W + x] = (corner[0] * (1 - right) + corner[1] * right) * (1 - below) +
-                                    (corner[width] * (1 - right) + corner[width + 1] * right) * below;
+                                    (corner[width] * (1 - right) + corner[width + 1] * right) * below + ground[c];
                 }
         }
     }
@@ -121,10 +127,10 @@ private:
 
     static Scalar clip(Scalar v) { return v < 0 ? Scalar(0) : v > 1 ? Scalar(1) : v; }
 
-    static void erase(const int64_t* square, Scalar* to) {
+    static void erase(const int64_t* square, const Scalar* ground, Scalar* to) {
         for (int c = 0; c < C; ++c)
             for (int64_t y = square[0]; y < square[0] + square[2]; ++y)
-                std::fill_n(to + c * kPlane + y * W + square[1], square[3], Scalar(0));
+                std::fill_n(to + c * kPlane + y * W + square[1], square[3], ground[c]);
     }
 
     Scalar mean[C], std[C];
