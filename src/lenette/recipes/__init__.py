@@ -44,7 +44,12 @@ def load(name: str) -> Recipe:
 def changed(recipe: Recipe) -> dict[str, Any]:
     """Return the fields that change numbers and differ from the shipped recipe of that name, else from the defaults."""
     usual = load(recipe.name) if recipe.name in names() else Recipe(model=recipe.model)
-    return {name: here for name, (here, _) in recipe.differences(usual).items() if here is not None}
+    numbers = recipe.numbers()  # a field that hangs on a changed one, at its default there, says nothing new
+    return {
+        name: here
+        for name, (here, there) in recipe.differences(usual).items()
+        if here is not None and (there is not None or name in numbers)
+    }
 
 
 def named(recipe: Recipe) -> str:
