@@ -46,10 +46,12 @@ class Plan:
         image_size: their height and width in pixels.
 
     Raises:
-        RecipeError: an augmentation doesn't fit images of that size.
+        RecipeError: the seed is no whole number, or an augmentation doesn't fit images of that size.
     """
 
     def __init__(self, recipe: Recipe, seed: int, num_images: int, image_size: tuple[int, int] = (28, 28)) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise RecipeError(f"seed = {seed!r}: must be a whole number")
         for name in ("crop_size", "erase_size", "crop_padding", "translation"):
             if getattr(recipe, name) > min(image_size):
                 raise RecipeError(f"field '{name}' = {getattr(recipe, name)}: the images have {image_size} pixels")

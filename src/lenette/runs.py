@@ -10,8 +10,8 @@ final.json            what they are worth
 network.py            the source of a network of one's own, as it was
 """
 
-import re
 import shlex
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -322,6 +322,21 @@ class Run:
         self.set_status(status)
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
+    def delete(self) -> None:
+        """Delete the run's folder.
+
+        Raises:
+            RunError: somebody trains it now.
+        """
+        lock = self.lock()
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"run {self.id} is being trained by another process: it can't be deleted") from None
+        with lock:
+            (self.folder / "run.json").unlink(missing_ok=True)  # what is half deleted is no run
+        shutil.rmtree(self.folder)
+
     def lock(self) -> FileLock:
         """Return the lock that whoever trains this run holds."""
         return FileLock(self.folder / ".lock", timeout=0)
@@ -354,8 +369,7 @@ def create(store: Path, recipe: Recipe, about: About, environment: Environment, 
     Raises:
         RunError: that run is being trained now.
     """
-    name = re.sub(r"[^\w.+-]+", "-", recipe.name).strip(".-") or "run"
-    folder = store / f"{name}-s{about.seed}-{about.key[:8]}"
+    folder = store / f"{recipes.named(recipe) or 'run'}-s{about.seed}-{about.key[:8]}"
     if (folder / "run.json").exists():
         if Run(folder).is_locked():
             raise RunError(f"run {folder.name} is being trained by another process")

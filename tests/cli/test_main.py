@@ -43,6 +43,30 @@ def test_every_field_of_a_recipe_is_an_option_of_train(cli):
         assert f"\n{group}\n" in text
 
 
+def test_every_default_of_a_field_is_in_the_help(cli):
+    for command in ("train", "prove"):
+        text = " ".join(cli(command, "--help").stdout.split())
+        for name, default in (("epochs", 10), ("batch-size", 128), ("lr", 0.05), ("schedule", "onecycle")):
+            assert f"[default: {default}]" in text.partition(f"--{name} ")[2].partition(" --")[0]
+        assert "default with cosine: 0.0, linear: 0.0, sgdr: 0.0, onecycle: 4e-06" in text
+        assert "[with schedule step] [required there]" in text
+        assert "RECIPE is one of: a shipped name" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--learning-rate", "--lr"),
+        ("--learning_rate", "--lr"),
+        ("--batchsize", "--batch-size"),
+        ("--wd", "--weight-decay"),
+    ],
+)
+def test_what_others_call_a_field_names_the_right_one(given, meant, cli):
+    for command in ("train", "prove"):
+        assert f"Did you mean '{meant}'?" in cli.error(command, "lenet5", given, "1", code=2)
+
+
 def test_version(cli):
     from importlib.metadata import version
 

@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import click
 
-from lenette.cli.common import data_option, echo_json, json_option, store_option, table
+from lenette.cli.common import data_option, echo_json, json_option, run_code_option, store_option, table
+from lenette.cli.fields import FIELDS, RECIPE, RecipeCommand, recipe_options
 from lenette.cli.many import display, run_options, saying_how_to_go_on
+from lenette.recipes import Recipe
 
 page_option = click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="write a page too, one HTML file"
@@ -25,7 +27,7 @@ def percent_option(_: click.Context, __: click.Parameter, value: float | None) -
     return value / 100
 
 
-@click.command()
+@click.command(cls=RecipeCommand, epilog=f"{RECIPE} {FIELDS}")
 @click.argument("recipe")
 @click.option("--accuracy", type=float, callback=percent_option, help="to prove, in per cent (else the recipe's claim)")
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="how many")
@@ -33,19 +35,23 @@ def percent_option(_: click.Context, __: click.Parameter, value: float | None) -
 @click.option("--preset", help="a course's budget and accuracy: under_20k, under_10k or under_8k")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="the file (else proofs/NAME.json)")
 @run_options
+@run_code_option
 @page_option
 @json_option
-def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None:
+@recipe_options
+def prove(recipe: str, as_json: bool, run_code: bool, page: Path | None, **options: Any) -> None:
     """Train RECIPE on fresh seeds, and say whether their mean test accuracy is proven, refuted or undecided.
 
-    The rule is written down before the first run. A proof that was cut off goes on; one that is done is found.
+    The rule is written down before the first run. A proof that was cut off goes on; one that is done is found. Every
+    field of the recipe is an option.
     """
     from lenette import records, runs
     from lenette.evidence import prove as proving
     from lenette.evidence import words
     from lenette.evidence.verify import verify
 
-    asked = runs.load_recipe(recipe, options["store"])
+    changes = {name: options.pop(name) for name in Recipe.__dataclass_fields__}
+    asked = runs.load_recipe(recipe, options["store"], run_code).but(**changes)
     if options["accuracy"] is None and not (options["preset"] or proving.claim_to_prove(asked)):
         click.echo(
             "no last epoch's accuracy is claimed, so that it is only measured: --accuracy names one to prove", err=True
@@ -53,12 +59,17 @@ def prove(recipe: str, as_json: bool, page: Path | None, **options: Any) -> None
     out = options["out"] = options["out"] or proving.default_path(asked, options["preset"])
     with saying_how_to_go_on(), display(as_json) as progress:
         found = proving.prove(asked, progress=progress, **options)
-    checked = verify(out, folder=options["folder"], store=options["store"], run_code=True)
+    checked = verify(out, folder=options["folder"], store=options["store"], run_code=True, say=say)
     write_page(page, lambda report: report.proof_page(found, checked))
     if as_json:
         echo_json(records.plain(found))
     else:
         click.echo("\n".join([*words.proof_lines(found, checked), f"proof: {out}, {checked.end}"]))
+
+
+def say(line: str) -> None:
+    """Print a line for who waits."""
+    click.echo(line, err=True)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""lenette runs, show, report, evaluate, predict."""
+"""lenette show, report, evaluate, predict."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, count
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lenette.cli.common import data_option, echo_json, json_option, run_code_option, store_option, table
+from lenette.cli.common import data_option, echo_json, json_option, run_code_option, store_option
 from lenette.errors import LenetteError
 from lenette.progress import line
 from lenette.records import plain
@@ -17,47 +17,8 @@ if TYPE_CHECKING:  # they load PyTorch
     from lenette.data import Preparation
     from lenette.inference import Network
     from lenette.prepare import Seen
-    from lenette.runs import Run
 
 TABLES = (".csv", ".csv.gz", ".npz", ".npy", ".parquet")
-
-
-@click.command()
-@store_option
-@json_option
-def runs(store: Path, as_json: bool) -> None:
-    """List the runs, the oldest first, and those that are damaged."""
-    from lenette.runs import in_store
-
-    rows, faults = [], []
-    for run in in_store(store):
-        try:
-            rows.append(_row(run, as_json))
-        except LenetteError as error:
-            faults.append({"run": run.id, "status": "damaged", "fault": str(error)})
-    if as_json:
-        echo_json(rows + faults)
-        return
-    if rows or not faults:
-        click.echo(table(rows) or f"no runs in {store}: make one with `lenette train ladder_7k_step`")
-    for each in faults:
-        click.echo(f"{each['run']}  damaged: {each['fault']}", err=True)
-
-
-def _row(run: "Run", as_json: bool) -> dict[str, Any]:
-    last = next(reversed(run.metrics), None)
-    part = run.part or "train"
-    accuracy = getattr(last, f"{part}_accuracy", None)
-    return {
-        "run": run.id,
-        "data": run.recipe.dataset,
-        "status": run.status,
-        "epochs": f"{last.epoch if last else 0}/{run.recipe.epochs}",
-        "accuracy": accuracy if as_json else "" if accuracy is None else f"{accuracy:.2%} ({part})",
-        "seconds": round(last.train_seconds if last else 0.0, 1),
-        "engine": run.about.engine,
-        "created": run.about.created,
-    }
 
 
 @click.command()
@@ -273,4 +234,4 @@ def _sketch(image: Any) -> str:
     )
 
 
-COMMANDS = [runs, show, report, evaluate, predict]
+COMMANDS = [show, report, evaluate, predict]

@@ -1,7 +1,6 @@
 """lenette train, resume, demo."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,6 @@ import click
 from msgspec.structs import replace
 
 from lenette.cli.common import (
-    Numbers,
     data_option,
     device_option,
     display,
@@ -19,62 +17,13 @@ from lenette.cli.common import (
     run_code_option,
     store_option,
 )
+from lenette.cli.fields import FIELDS, RECIPE, RecipeCommand, recipe_options
 from lenette.errors import DataError
 from lenette.progress import Progress
-from lenette.recipes import Recipe, names
+from lenette.recipes import names
 
 if TYPE_CHECKING:  # it loads PyTorch
     from lenette.runs import Run
-
-GROUPS = {
-    "what": "What to train",
-    "training": "Training",
-    "augmentation": "Augmentation",
-    "record": "Record",
-    "budget": "Budget",
-    "words": "Words of the record",
-}
-
-
-class RecipeCommand(click.Command):
-    """A command whose help shows the recipe's fields in their groups."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups = {f.name: GROUPS[f.metadata["group"]] for f in fields(Recipe)}
-        for title in ("Options", *GROUPS.values()):
-            rows = [
-                row
-                for param in self.get_params(ctx)
-                if groups.get(param.name or "", "Options") == title and (row := param.get_help_record(ctx))
-            ]
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
-
-
-def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for every field of the recipe; what isn't given is None."""
-    for f in reversed(fields(Recipe)):
-        flag = "--" + f.name.replace("_", "-")
-        about: dict[str, Any] = {"help": _help(f), "default": None}
-        if f.type is bool:
-            flag = f"{flag}/--no-{flag[2:]}"
-        elif f.metadata["choices"]:
-            about["type"] = click.Choice(f.metadata["choices"])
-        else:
-            about["type"] = f.type if f.type in (int, float, str) else Numbers(int)
-        command = click.option(flag, f.name, **about)(command)
-    return command
-
-
-def _help(f: Any) -> str:
-    used_by = f.metadata["used_by"]
-    if used_by is None:
-        return f.metadata["help"]
-    parent, choices = used_by
-    where = f"{parent} {', '.join(choices)}" if isinstance(choices, dict) else parent.replace("_", "-")
-    return f"{f.metadata['help']} [with {where}]"
-
 
 run_options = [
     click.option("--seed", type=int, default=0, show_default=True, help="decides all that is random"),
@@ -93,7 +42,7 @@ def with_run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command(cls=RecipeCommand)
+@click.command(cls=RecipeCommand, epilog=f"{RECIPE} {FIELDS}")
 @click.argument("recipe")
 @with_run_options
 @click.option("--again", is_flag=True, help="train even if this run exists; the old one is kept beside it")
@@ -101,9 +50,9 @@ def with_run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @json_option
 @recipe_options
 def train(recipe: str, run_code: bool, as_json: bool, again: bool, store: Path, **options: Any) -> None:
-    """Train RECIPE: a shipped name (see `lenette recipes`), a TOML file, a run, or file.py:function.
+    """Train RECIPE, every field of which is an option.
 
-    Every field of the recipe is an option. A run that exists already is found, not made again; one that was cut off
+    A run that exists already is found, not made again; one that was cut off
     goes on.
     """
     from lenette import engines, runs, training

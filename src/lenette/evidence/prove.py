@@ -7,12 +7,12 @@ began with.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from lenette import data, identity, ledger, many, models, records, runs
+from lenette import data, identity, ledger, many, models, recipes, records, runs
 from lenette.environment import Environment
 from lenette.errors import RunError
 from lenette.evidence import sealed
@@ -57,6 +57,7 @@ def prove(
     processes: int | None = None,
     store: str | Path = runs.DEFAULT_STORE,
     progress: many.Tell | None = None,
+    **changes: Any,
 ) -> Proof:
     """Train a recipe on fresh seeds and say whether their mean test accuracy reaches `accuracy`; return the proof.
 
@@ -71,12 +72,13 @@ def prove(
         preset: a key of `rule.PRESETS`: a budget, and an accuracy.
         out: the JSON file (else `default_path`). Where all weights together take at most 1 MB they lie beside it.
         folder, engine, device, threads, processes, store, progress: as in `many.run`.
+        changes: fields of the recipe to change.
 
     Raises:
         LenetteError: the recipe, data, network or budget won't do, or `out` holds another proof.
         KeyboardInterrupt: on Ctrl-C; the same call goes on.
     """
-    recipe = runs.load_recipe(recipe, Path(store)) if isinstance(recipe, str) else recipe
+    recipe = (runs.load_recipe(recipe, Path(store)) if isinstance(recipe, str) else recipe).but(**changes)
     if preset is not None:
         recipe, accuracy_of_preset = with_preset(recipe, preset)
         accuracy = accuracy_of_preset if accuracy is None else accuracy
@@ -115,7 +117,8 @@ def claim_to_prove(recipe: Recipe) -> float:
 
 def default_path(recipe: Recipe, preset: str | None = None) -> Path:
     """Return where a proof is written if nobody says where."""
-    return DEFAULT_FOLDER / f"{'-'.join(filter(None, (recipe.name or 'recipe', preset)))}.json"
+    asked = recipe.but(fold=0) if recipe.protocol == "sealed" else recipe  # all are proven on all training images
+    return DEFAULT_FOLDER / f"{'-'.join(filter(None, (recipes.named(asked) or 'recipe', preset)))}.json"
 
 
 def header(recipe: Recipe, rule: Rule, asked: Identified) -> Begun:

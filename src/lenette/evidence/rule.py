@@ -48,6 +48,9 @@ def make_rule(recipe: Recipe, accuracy: float | None, seeds: int, first_seed: in
     Raises:
         LenetteError: the accuracy is no fraction, there are too few seeds for a verdict or too many, or one is below 0.
     """
+    for name, value in (("seeds", seeds), ("first_seed", first_seed)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise LenetteError(f"{name} = {value!r}: must be a whole number")
     if accuracy is not None and not 0 < accuracy <= 1:
         raise LenetteError(f"the accuracy to prove is {accuracy:g}: it must be a fraction, such as 0.994 for 99.4 %")
     if seeds < (1 if accuracy is None else 2):

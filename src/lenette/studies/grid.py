@@ -5,9 +5,10 @@ from dataclasses import fields
 from itertools import product
 from typing import Any
 
-from lenette.errors import RecipeError, nearest
+from lenette.errors import RecipeError
 from lenette.many import shown
 from lenette.recipes import Recipe
+from lenette.recipes.recipe import right_name
 
 GROUPS = ("what", "training", "augmentation")
 TRUTH = {"true": True, "false": False}
@@ -65,7 +66,7 @@ def _field(name: str) -> Any:
     if name in known and name not in swept:
         raise RecipeError(f"field '{name}' changes no numbers of a run: there is nothing to compare")
     if name not in known:
-        raise RecipeError(f"unknown field '{name}'{nearest(name, swept)}")
+        raise RecipeError(f"unknown field '{name}'{right_name(name)}")
     return known[name]
 
 
