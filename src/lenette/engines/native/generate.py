@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 
 from lenette.engines.native.stages import Reading, Shape, Stage, read
-from lenette.engines.native.windows import Pooling, Window, margins, pair
+from lenette.models.windows import Pooling, Window, margins, pair
 from lenette.models.graph import Node
 from lenette.plan import MASK_LEVELS
 

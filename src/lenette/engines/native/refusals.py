@@ -4,7 +4,7 @@ from math import prod
 
 from torch import nn
 
-from lenette.engines.native.windows import pooling
+from lenette.models.windows import pooling
 from lenette.errors import UnsupportedByEngine
 from lenette.models.graph import Node
 

@@ -7,7 +7,7 @@ from math import prod
 from torch import nn
 
 from lenette.engines.native.refusals import refusal, require, require_tensors
-from lenette.engines.native.windows import Pooling, margins, pooling
+from lenette.models.windows import Pooling, margins, pooling
 from lenette.errors import UnsupportedByEngine
 from lenette.models.graph import Graph, Node, NotAGraph, graph
 

@@ -1,0 +1,1 @@
+"""A trained network on whole numbers: what is shipped, and the arithmetic that every form of it keeps to."""
