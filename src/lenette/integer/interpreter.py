@@ -57,7 +57,9 @@ def values(nodes: tuple[Node, ...], images: np.ndarray) -> Iterator[np.ndarray]:
             del kept[one]
 
 
-def value(node: Node, inputs: list[np.ndarray], formats: list[Format], images: np.ndarray) -> np.ndarray:
+def value(  # noqa: PLR0911 - one a kind
+    node: Node, inputs: list[np.ndarray], formats: list[Format], images: np.ndarray
+) -> np.ndarray:
     """Return what a node gives, int64 [N, *shape], for what it reads and the formats of that."""
     match node:
         case Input():
@@ -67,7 +69,8 @@ def value(node: Node, inputs: list[np.ndarray], formats: list[Format], images: n
             return scaled(node, sums(node, inputs[0]), node.multiplier.reshape(shape), node.shift.reshape(shape))
         case Add():
             terms = zip(node.factors, inputs, formats, strict=True)
-            return scaled(node, sum(factor * (each - form.zero) for factor, each, form in terms), 1, node.shift)
+            total = np.sum([factor * (each - form.zero) for factor, each, form in terms], axis=0)
+            return scaled(node, total, 1, node.shift)
         case Multiply():
             product = (inputs[0] - formats[0].zero) * (inputs[1] - formats[1].zero)
             return scaled(node, product, node.multiplier, node.shift)

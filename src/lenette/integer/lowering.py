@@ -106,7 +106,7 @@ class _Lowering:
                 self.readers[node.inputs[0]] += self.readers[place] - 1
         return self.done
 
-    def step(self, node: Node) -> int:
+    def step(self, node: Node) -> int:  # noqa: PLR0911 - one a kind
         lone = bool(node.inputs) and self.readers[node.inputs[0]] == 1
         inputs = [self.at[one] for one in node.inputs]
         match node.kind:
@@ -261,7 +261,7 @@ def _compact(operations: list[Operation]) -> list[Operation]:
     for at in range(len(operations) - 1, -1, -1):
         if at in needed:
             needed.update(operations[at].inputs)
-    kept = []
+    kept: list[Operation] = []
     for at in sorted(needed | {0}):
         places[at] = len(kept)
         kept.append(operations[at])

@@ -1,5 +1,9 @@
 """From a trained network and training images to an integer network."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -52,7 +56,7 @@ class _Quantiser:
         wide = {self.group[-1]} - read
         return {group: _format(*found, group in wide) for group, found in ranges.items()} | {0: Format(1.0, 0)}
 
-    def real(self):
+    def real(self) -> Iterator[torch.Tensor]:
         """Yield what each operation gives in real numbers."""
         last = {at: reader for reader, one in enumerate(self.operations) for at in one.inputs}
         kept: dict[int, torch.Tensor] = {}
@@ -81,18 +85,18 @@ class _Quantiser:
     def read(self, one: Operation) -> list[Format]:
         return [self.formats[self.group[at]] for at in one.inputs]
 
-    def node(self, at: int, one: Operation) -> integer.Node:
+    def node(self, at: int, one: Operation) -> integer.Node:  # noqa: PLR0911 - one a kind
         form = self.formats[self.group[at]]
-        about = {"name": one.name, "inputs": tuple(one.inputs), "shape": one.shape, "format": form}
-        bounds = {"low": _within(one.low, form, form.low), "high": _within(one.high, form, form.high)}
+        about: dict[str, Any] = {"name": one.name, "inputs": tuple(one.inputs), "shape": one.shape, "format": form}
+        bounds: dict[str, Any] = {"low": _within(one.low, form, form.low), "high": _within(one.high, form, form.high)}
         match one.kind:
             case "input":
                 return integer.Input(**about)
             case "convolution":
                 return self.convolution(one, about, bounds)
             case "add":
-                factors, shift = _factors(self.read(one), form)
-                return integer.Add(**about, **bounds, factors=factors, shift=shift)
+                factors, shared = _factors(self.read(one), form)
+                return integer.Add(**about, **bounds, factors=factors, shift=shared)
             case "multiply":
                 first, second = self.read(one)
                 multiplier, shift = _multiplier(np.array(first.step * second.step / form.step), one.name)
@@ -112,21 +116,22 @@ class _Quantiser:
         real = one.function((torch.arange(256).double() - source.zero) * source.step).numpy()
         return integer.Table(**about, table=_rounded(real, form))
 
-    def convolution(self, one: Operation, about, bounds) -> integer.Convolution:
+    def convolution(self, one: Operation, about: dict[str, Any], bounds: dict[str, Any]) -> integer.Convolution:
         source, form = self.read(one)[0], about["format"]
         largest = np.abs(one.weight).max(axis=(1, 2, 3))
         step = np.where(largest > 0, largest, 1.0) / 127
-        scale = source.step * step / form.step
-        step = np.where(scale > 0.25, step * 0.25 / scale, step) if (scale > 0.25).any() else step
+        # A bias that dwarfs its weights must fit, and a sum must not be worth more than a quarter of what is given.
+        step = np.maximum(step, np.abs(one.bias) / (source.step * MAX_SUM / 2))
+        step = np.minimum(step, 0.25 * form.step / source.step)
         weight = np.rint(one.weight / step[:, None, None, None]).clip(-127, 127).astype(np.int8)
         multiplier, shift = _multiplier(source.step * step / form.step, one.name)
         num_read = one.weight.shape[1] * one.groups
         zero = one.border if one.border is not None else np.full(num_read, float(source.zero))
         seen = zero.reshape(one.groups, -1).repeat(len(weight) // one.groups, axis=0)
         bias = one.bias / (step * source.step) - (weight.sum(axis=(2, 3)) * seen).sum(axis=1)
-        limit = np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)) * 255
-        if (np.abs(bias) + limit >= 2 * MAX_SUM - 1).any():
+        if (np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)) * 255 >= MAX_SUM - (1 << 21)).any():
             raise NotQuantised(f"'{one.name}' has sums that don't fit into 32 bits")
+        bias = bias.clip(-MAX_SUM, MAX_SUM)
         return integer.Convolution(
             **about, **bounds, weight=weight, bias=np.rint(bias).astype(np.int32), multiplier=multiplier, shift=shift,
             border=np.rint(zero).clip(0, 255).astype(np.uint8), stride=one.stride, padding=one.padding,
@@ -137,8 +142,6 @@ class _Quantiser:
         self, node: integer.Convolution, one: Operation, source: np.ndarray, real: torch.Tensor
     ) -> integer.Convolution:
         """Move the biases so that what is given is in the mean, over the images, what it is in real numbers."""
-        from dataclasses import replace
-
         made = interpreter.value(node, [source], [], self.images.numpy())
         error = real.double().numpy().mean(axis=(0, 2, 3)) / node.format.step - (made - node.format.zero).mean(
             (0, 2, 3)

@@ -50,7 +50,9 @@ def write(network: IntegerNetwork, folder: Path, prefix: str = "lenette") -> lis
     import jinja2
 
     templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
     about = _described(network, prefix)
     written = []
@@ -96,7 +98,9 @@ def _described(network: IntegerNetwork, prefix: str) -> dict[str, object]:
     for at, node in enumerate(network.nodes):
         listed.append(_row(at, node, places, arrays, first))
         first += len(node.inputs)
-    kinds = sorted({_kind(node) for node in network.nodes} | {"CONCATENATE", "ADD", "MULTIPLY", "TABLE"} & _joining(network))
+    kinds = sorted(
+        {_kind(node) for node in network.nodes} | {"CONCATENATE", "ADD", "MULTIPLY", "TABLE"} & _joining(network)
+    )
     return {
         "prefix": prefix, "PREFIX": prefix.upper(), "image": network.nodes[0].shape, "classes": len(network.classes),
         "memory": places.size, "arrays": list(arrays.found.values()), "layers": listed, "kinds": kinds,
@@ -139,7 +143,9 @@ def _row(at: int, node: Node, places: Plan, arrays: _Arrays, first: int) -> str:
             if any(node.padding):
                 fields["border"] = arrays.add("uint8_t", f"border_{at}", node.border)
         case Pool():
-            fields |= {name: arrays.add("uint16_t", f"{name}_{at}", getattr(node, name)) for name in ("rows", "columns")}
+            fields |= {
+                name: arrays.add("uint16_t", f"{name}_{at}", getattr(node, name)) for name in ("rows", "columns")
+            }
         case Add():
             fields["bias"] = arrays.add("int32_t", f"factors_{at}", list(node.factors))
             fields["shift"] = arrays.add("uint8_t", f"shift_{at}", [node.shift])

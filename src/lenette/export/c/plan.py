@@ -1,4 +1,4 @@
-"""Where the rows of each value lie in memory: the schedule by which C computes rows, played through before it is written.
+"""Where the rows of each value lie in memory: the schedule by which C computes rows, played through beforehand.
 
 A node makes its next row as soon as the rows that it reads are there, the last such node first. So only the rows that
 are still to be read are kept, in a ring; rings that are never alive together share memory.
