@@ -6,7 +6,7 @@ BIN := .venv/bin
 TORCH ?= 2.13.0
 OLDEST := .venv-oldest-$(TORCH)
 
-.PHONY: demo test test-native test-proofs test-oldest test-cuda lint bench laboratory pages notebooks proofs readme clean
+.PHONY: demo test test-native test-proofs test-oldest test-cuda lint bench parity laboratory pages notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -60,6 +60,10 @@ pages: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/overhead.py
+
+# C against the integer network's interpreter on all test images, for every shipped seed of under_8k: ten minutes or more.
+parity: .venv/ready
+	$(BIN)/python benchmarks/parity.py
 
 # All notebooks in full, as executed .ipynb files; minutes where `make laboratory` and `make proofs` have made their runs.
 notebooks: .venv/ready
