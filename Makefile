@@ -63,6 +63,7 @@ bench: .venv/ready
 
 # C against the integer network's interpreter on all test images, for every shipped seed of under_8k: ten minutes or more.
 parity: .venv/ready
+	$(BIN)/python benchmarks/emulated.py
 	$(BIN)/python benchmarks/parity.py
 
 # All notebooks in full, as executed .ipynb files; minutes where `make laboratory` and `make proofs` have made their runs.

@@ -1,7 +1,7 @@
 """C against the interpreter on all test images, for the shipped seeds of a proof: python benchmarks/parity.py [SEEDS]
 
-Writes results/shipping/parity.json: for how many images the logits are identical, by compiler and level, what the integer
-networks are worth beside the float ones, and flash and memory. Weights are quantised with training images alone.
+Writes results/shipping/parity.json: for how many images the logits are identical, by compiler and level, what integer
+networks are worth beside the float ones, and flash and memory. Ranges are measured on training images alone.
 """
 
 import json
