@@ -63,6 +63,7 @@ bench: .venv/ready
 
 # C against the integer network's interpreter on all test images, for every shipped seed of under_8k: ten minutes or more.
 parity: .venv/ready
+	$(BIN)/python benchmarks/cards.py
 	$(BIN)/python benchmarks/emulated.py
 	$(BIN)/python benchmarks/parity.py
 
