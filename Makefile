@@ -7,8 +7,8 @@ TORCH ?= 2.13.0
 OLDEST := .venv-oldest-$(TORCH)
 NEWEST ?= python3.13
 
-.PHONY: demo test test-native sanitize distributions test-proofs test-oldest test-newest test-cuda lint bench laboratory pages notebooks \
-	proofs readme clean
+.PHONY: demo test test-native sanitize distributions test-proofs test-oldest test-newest test-cuda lint bench parity laboratory pages \
+	notebooks proofs readme clean
 
 demo: .venv/ready
 	$(BIN)/lenette demo
@@ -75,6 +75,12 @@ pages: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/overhead.py
+
+# C against the integer network's interpreter on all test images, for every shipped seed of under_8k: ten minutes or more.
+parity: .venv/ready
+	$(BIN)/python benchmarks/cards.py
+	$(BIN)/python benchmarks/emulated.py
+	$(BIN)/python benchmarks/parity.py
 
 # All notebooks in full, as executed .ipynb files; minutes where `make laboratory` and `make proofs` have made their runs.
 notebooks: .venv/ready

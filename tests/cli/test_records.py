@@ -66,6 +66,12 @@ def test_evaluate(cli, run, store):
     assert len(text.splitlines()) == 11
 
 
+def test_evaluate_on_integers_is_near_the_floats_and_not_the_same(cli, run, store):
+    exact, whole = (cli.json("evaluate", "digits", "--store", store, *more) for more in ([], ["--integer"]))
+    assert abs(exact["accuracy"] - whole["accuracy"]) < 0.02
+    assert exact["loss"] != whole["loss"]
+
+
 def test_the_test_set_is_sealed_until_it_is_opened(cli, run, tmp_path):
     copy = runs.Run(shutil.copytree(run.folder, tmp_path / run.id))
     assert "say --open-test" in cli.error("evaluate", copy.folder, "--part", "test")

@@ -62,6 +62,7 @@ def report(run: str, out: Path | None, run_code: bool, store: Path) -> None:
 @click.option("--part", help="train, validation, test or what else the data set has (else what the run evaluates)")
 @click.option("--dataset", help="another data set with the same classes and image size")
 @click.option("--open-test", is_flag=True, help="open the sealed test set; the opening is written down")
+@click.option("--integer", "on_integers", is_flag=True, help="evaluate the integer network, which is what is shipped")
 @run_code_option
 @data_option
 @store_option
@@ -71,6 +72,7 @@ def evaluate(
     part: str | None,
     dataset: str | None,
     open_test: bool,
+    on_integers: bool,
     run_code: bool,
     folder: Path | None,
     store: Path,
@@ -81,7 +83,7 @@ def evaluate(
     from lenette.runs import find
 
     found = find(run, store, run_code)
-    result = sealed.evaluate_part(found, part, dataset, folder, open_test)
+    result = sealed.evaluate_part(found, part, dataset, folder, open_test, on_integers)
     if as_json:
         echo_json(result)
         return

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from lenette import data, identity, ledger, records, runs
+from lenette import data, identity, integer, ledger, records, runs
 from lenette.errors import DataError, RunError, SealedError
 from lenette.evidence.networks import read_weights
 from lenette.jobs import datasets
@@ -33,7 +33,12 @@ class Evaluated(Evaluation, frozen=True, kw_only=True):
 
 
 def evaluate_part(
-    run: Run, part: str | None, dataset: str | None = None, folder: str | Path | None = None, may_open: bool = False
+    run: Run,
+    part: str | None,
+    dataset: str | None = None,
+    folder: str | Path | None = None,
+    may_open: bool = False,
+    on_integers: bool = False,
 ) -> Evaluated:
     """Evaluate a finished run on a part of its own data set or another; a sealed test is opened only where allowed.
 
@@ -43,8 +48,10 @@ def evaluate_part(
         part: without it, "test" of another data set or where that may be opened, else the part that the run evaluates
             each epoch ("train" where there is none).
         may_open: whether a sealed run may be shown images other than its training and validation ones.
+        on_integers: whether the integer network is evaluated, its ranges measured on the run's training images.
 
     Raises:
+        NotQuantised: the network has no integer form.
         SealedError: the part is sealed and `may_open` is false, or the images don't fit the run.
         DataError: the data set is unknown, missing, or has no such part; or the run's own have changed since.
         RunError: the run has not ended.
@@ -69,9 +76,9 @@ def evaluate_part(
     told = ""
     if seen:
         require_same_kind(run, images)
-        found = evaluate(run.logits(images.images), images.labels)
+        found = evaluate(_logits(run, images.images, on_integers), images.labels)
     else:
-        found, _ = _open(run, images)
+        found, _ = _open(run, images, on_integers)
         store = run.folder.parent
         every = looks(store, images.digest)
         told = f"look {len(every)} at these images by runs of the store {store}: {ledger.told(every)}"
@@ -134,10 +141,21 @@ def looks(store: Path, digest: str) -> list[Look]:
     return [*old, *ledger.looks(store, digest)]
 
 
-def _open(run: Run, images: data.Dataset) -> tuple[Evaluation, Look]:
-    """Return what the weights are worth on the images, and the look that was written down."""
+def _logits(run: Run, images: torch.Tensor, on_integers: bool) -> torch.Tensor:
+    """Return float32 [N, classes] of the run's network, or of its integer form."""
+    if not on_integers:
+        return run.logits(images)
+    made = integer.quantise(run.network(), _own_images(run, run.recipe, "train", run.about.data.folder).images)
+    return torch.from_numpy(integer.logits(made, images.numpy()) * made.step).float()
+
+
+def _open(run: Run, images: data.Dataset, on_integers: bool = False) -> tuple[Evaluation, Look]:
+    """Return what the weights are worth on the images, and the look that was written down.
+
+    Which images are wrong is written of the float network alone, since a later question for them is about that.
+    """
     require_same_kind(run, images)
-    logits = run.logits(images.images)
+    logits = _logits(run, images.images, on_integers)
     found = evaluate(logits, images.labels)
     look = Look(
         what="opening",
@@ -152,7 +170,7 @@ def _open(run: Run, images: data.Dataset) -> tuple[Evaluation, Look]:
         num_images=found.num_images,
         accuracy=found.accuracy,
         loss=found.loss,
-        wrong=wrong(logits, images.labels),
+        wrong=None if on_integers else wrong(logits, images.labels),
     )
     ledger.look(run.folder.parent, images.digest, look)
     return found, look

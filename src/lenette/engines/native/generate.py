@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 
 from lenette.engines.native.stages import Reading, Shape, Stage, read
-from lenette.engines.native.windows import Pooling, Window, margins, pair
 from lenette.models.graph import Node
+from lenette.models.windows import Pooling, Window, margins, pair
 from lenette.plan import MASK_LEVELS
 
 # Nodes whose threads each sum a weight's gradient over their own images; the others' is summed over the batch at once.

@@ -4,9 +4,9 @@ from math import prod
 
 from torch import nn
 
-from lenette.engines.native.windows import pooling
 from lenette.errors import UnsupportedByEngine
 from lenette.models.graph import Node
+from lenette.models.windows import pooling
 
 MAP, FLAT = "an image", "flat"
 

@@ -7,9 +7,9 @@ from math import prod
 from torch import nn
 
 from lenette.engines.native.refusals import refusal, require, require_tensors
-from lenette.engines.native.windows import Pooling, margins, pair, pooling
 from lenette.errors import UnsupportedByEngine
 from lenette.models.graph import Graph, Node, NotAGraph, graph
+from lenette.models.windows import Pooling, margins, pair, pooling
 
 Shape = tuple[int, int, int]  # channels, height, width; a flat value is (features, 1, 1)
 
