@@ -34,6 +34,15 @@ def digits():
     return data.load("optdigits").subset(torch.arange(120), "train")
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The plain loop computes with as many threads as the engine is given."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def make(digits, model="lenet5", seed=0, threads=1, **fields):
     """Return an engine for a shipped network's name or for a function that makes one."""
     recipe = Recipe(**{"model": "lenet5", "epochs": 2, "batch_size": BATCH, "schedule": "cosine", **fields})

@@ -1,6 +1,5 @@
 """One reading of a network, whatever it is written with."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -146,12 +145,9 @@ def test_shortcuts_gates_and_shared_layers():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_shipped_networks_are_read_quickly(name):
+def test_shipped_networks_are_read_whole(name):
     network = build(name)
-    graph(network, MNIST)
-    start = time.perf_counter()
     found = graph(network, MNIST)
-    assert time.perf_counter() - start < 2  # some 20 ms; a loaded machine takes longer
     assert (found.nodes[0].kind, found.nodes[found.output].shape) == ("input", (10,))
     named = {name for node in found.nodes for name in node.tensors.values()}
     assert named == {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}

@@ -1,7 +1,6 @@
 """What the native engine takes and what it refuses, by name, without a compiler."""
 
 import copy
-import time
 
 import pytest
 import torch
@@ -40,12 +39,8 @@ def test_takes_every_shipped_network(name):
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_takes_what_people_write_quickly(name):
-    network = PEOPLE[name](10, 1, 28)
-    read(network, (1, 28, 28))
-    start = time.perf_counter()
-    read(network, (1, 28, 28))
-    assert time.perf_counter() - start < 2  # some 30 ms; a loaded machine takes longer
+def test_takes_what_people_write(name):
+    assert read(PEOPLE[name](10, 1, 28), (1, 28, 28))
 
 
 def test_every_operation_can_be_written():
