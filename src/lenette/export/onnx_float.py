@@ -30,7 +30,6 @@ def contents(trained: Trained, normalised: bool = False) -> dict[str, bytes]:
 
 def model(trained: Trained, normalised: bool = False) -> Any:
     """Return the checked onnx.ModelProto; see `contents`."""
-    import onnx
     from onnx import TensorProto, helper
 
     state = {name: value.float().numpy() for name, value in trained.state.items() if value.is_floating_point()}
@@ -116,4 +115,6 @@ class Writer:
             return KINDS[node.kind](self, node, sources, [values[place] for place in node.inputs])
         except Unsupported as reason:
             where = f" at {node.line}" if node.line else ""
-            raise Unsupported(f"'{node.name}' ({node.layer or node.kind}){where} can't be put into ONNX: {reason}") from None
+            raise Unsupported(
+                f"'{node.name}' ({node.layer or node.kind}){where} can't be put into ONNX: {reason}"
+            ) from None

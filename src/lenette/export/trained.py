@@ -129,9 +129,7 @@ def _of_proof(path: Path, store: Path, seed: int | None, run_code: bool) -> list
     return [_of_seed(path, proof, recipe, one, states[one], run_code) for one in wanted]
 
 
-def _of_seed(
-    path: Path, proof: Proof, recipe: Recipe, seed: int, state: networks.State, run_code: bool
-) -> Trained:
+def _of_seed(path: Path, proof: Proof, recipe: Recipe, seed: int, state: networks.State, run_code: bool) -> Trained:
     network = networks.network_of(path, proof, recipe, run_code)
     try:
         network.model.load_state_dict(state)
@@ -159,5 +157,7 @@ def _words(proof: Proof, seed: int, accuracy: float) -> tuple[str, ...]:
             f"single seeds {text.percent_interval(found.minimum, found.maximum)})."
         )
     if proof.rule.accuracy is not None:
-        lines.append(f"Held against an aim of {text.percent(proof.rule.accuracy)}, set before: {proof.verdict.verdict}.")
+        lines.append(
+            f"Held against an aim of {text.percent(proof.rule.accuracy)}, set before: {proof.verdict.verdict}."
+        )
     return tuple(lines)
