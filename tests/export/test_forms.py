@@ -71,7 +71,7 @@ def test_shipped_weights_in_onnx_over_the_whole_test_set(name, mnist_folder):
 
 
 LAYERS = {
-    "same": nn.Conv2d(4, 6, (3, 2), padding="same"),
+    "same": nn.Conv2d(4, 6, (3, 5), padding="same", dilation=2),
     "circular": nn.Conv2d(4, 6, 3, stride=2, padding=1, padding_mode="circular", groups=2),
     "reflect": nn.Conv2d(4, 6, 3, padding=2, dilation=2, padding_mode="reflect", bias=False),
     "group_norm": nn.GroupNorm(2, 4),
@@ -152,5 +152,5 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(LenetteError, match="no weights of seed 7; those that ended are 1000"):
         find(proof, seed=7)
     (tmp_path / proof.name).write_bytes(proof.read_bytes())
-    with pytest.raises(LenetteError, match="weights of .* are neither beside it nor in"):
+    with pytest.raises(LenetteError, match=r"weights of .* are neither beside it nor in"):
         find(tmp_path / proof.name, store=tmp_path / "runs")

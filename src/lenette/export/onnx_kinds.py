@@ -140,7 +140,7 @@ def _average_pool(to: "Writer", node: Node, sources: list[Node], inputs: list[st
             ]
             for axis, size in enumerate(sources[0].shape[1:])
         ]
-        counts = np.outer(*sides)
+        counts = np.outer(sides[0], sides[1]).astype(np.float64)
     return sums if (counts == area).all() else to.operator("Mul", sums, to.constant(area / counts))
 
 

@@ -1,6 +1,5 @@
 """What can be shipped: the trained network of a run, or of each seed of a proof, with what is known of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +37,7 @@ class Trained:
     evidence: tuple[str, ...]
 
     @property
-    def state(self) -> Mapping[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         """Its weights and buffers by name."""
         return self.network.model.state_dict()
 
