@@ -3,6 +3,13 @@ from lenette.data import DATASETS
 from lenette.models import MODELS
 from tests.models.test_networks import COUNTS
 
+OWN = """from torch import nn
+
+
+def small(num_classes=10, in_channels=1, image_size=28):
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size * image_size, num_classes))
+"""
+
 
 def test_recipes(cli):
     text = cli("recipes").stdout
@@ -13,6 +20,41 @@ def test_recipes(cli):
     assert lines[0].split()[:2] == ["recipe", "model"]
     assert len(lines) == 1 + len(rows)
     assert "99.45% (best)" in next(line for line in lines if line.startswith("ladder_7k_step"))
+
+
+def test_a_recipe_goes_out_as_a_file_and_comes_back_as_the_same(cli, run, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in recipes.names():
+        (tmp_path / "mine.toml").write_text(cli("recipe", name).stdout)
+        there = recipes.load("mine.toml")
+        assert there.numbers() == recipes.load(name).numbers()
+        assert there.values("budget") == recipes.load(name).values("budget")
+        assert (there.name, there.title, there.claim_test_accuracy) == ("mine", "", 0)
+    (tmp_path / "mine.toml").write_text(cli("recipe", "digits", "--store", store).stdout)
+    again = cli.json("train", "mine.toml", "--threads", 1, "--store", store)
+    assert again["id"] == run.id
+    assert "unknown recipe 'ladder7k'; did you mean 'ladder_7k'" in cli.error("recipe", "ladder7k")
+
+
+def test_the_recipe_of_a_run_of_ones_own_network_is_the_same_question(cli, tmp_path, monkeypatch):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "net.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path / "nets")
+    trained = cli.json("train", "net.py:small", "--dataset", "optdigits", "--epochs", 1, "--threads", 1)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name, model in (
+        (f"../nets/runs/{trained['id']}", "network.py:small"),
+        ("../nets/net.py:small", "net.py:small"),
+    ):
+        text = cli("recipe", name).stdout
+        assert f'{model}"' in text
+        assert str(tmp_path) not in text
+        (tmp_path / "elsewhere" / "mine.toml").write_text(text)
+        monkeypatch.chdir(tmp_path)
+        again = ("train", "elsewhere/mine.toml", "--dataset", "optdigits", "--epochs", 1, "--threads", 1)
+        assert cli.json(*again, "--store", "nets/runs")["id"] == trained["id"]
+        monkeypatch.chdir(tmp_path / "elsewhere")
 
 
 def test_models(cli):

@@ -39,24 +39,46 @@ def test_sweep_trains_a_grid_and_writes_its_page(base: list[str], tmp_path: Path
 
 
 def test_each_question_has_its_command(base: list[str], tmp_path: Path) -> None:
-    for words in (
-        ["learning-rate", "sigmoid_mlp", "--rates", "0.1,0.5"],
-        ["batch-size", "sigmoid_mlp", "--sizes", "50,100"],
-        ["schedule", "sigmoid_mlp"],
-        ["ladder", "sigmoid_mlp", "lenet5"],
-        ["augmentation", "sigmoid_mlp", "--set", "rotation=5"],
+    for number, words in enumerate(
+        (
+            ["learning-rate", "sigmoid_mlp", "--rates", "0.1,0.5"],
+            ["batch-size", "sigmoid_mlp", "--sizes", "50,100"],
+            ["schedule", "sigmoid_mlp"],
+            ["ladder", "sigmoid_mlp", "lenet5"],
+            ["augmentation", "sigmoid_mlp", "--set", "rotation=5"],
+        ),
+        1,
     ):
         result = lenette("study", *words, "--seeds", "1", *base)
         assert result.exit_code == 0, result.output
-        assert f"lenette study {' '.join(words[:2])}" in (tmp_path / "out" / "index.html").read_text()
-    made = json.loads((tmp_path / "out" / "study.json").read_text())
+        place = tmp_path / ("out" if number == 1 else f"out-{number}")  # a study never takes another's place
+        assert f"lenette study {' '.join(words[:2])}" in (place / "index.html").read_text()
+    made = json.loads((place / "study.json").read_text())
     assert [cell["recipe"]["rotation"] for cell in made["cells"]][:2] == [0, 5]
+
+
+def test_a_second_study_never_overwrites_the_first(base: list[str], tmp_path: Path) -> None:
+    words = ["sweep", "sigmoid_mlp", "--over", "lr=0.1,0.5", "--seeds", "1", *base]
+    assert lenette(*words).exit_code == 0
+    first = (tmp_path / "out" / "study.json").read_bytes()
+    other = lenette(*words, "--set", "momentum=0.5")
+    assert f"another study lies in {tmp_path / 'out'}: this one goes to {tmp_path / 'out-2'}" in other.stderr
+    assert (tmp_path / "out-2" / "index.html").exists()
+    assert (tmp_path / "out" / "study.json").read_bytes() == first
+    again = lenette(*words)
+    assert "another study" not in again.output
+    assert not (tmp_path / "out-3").exists()
+    (tmp_path / "out" / "study.json").write_text("torn")
+    assert f"this one goes to {tmp_path / 'out-3'}" in lenette(*words).stderr
 
 
 def test_a_range_test_suggests_a_rate(base: list[str], tmp_path: Path) -> None:
     result = lenette("study", "range-test", "lenet5", "--seeds", "1", "--epochs", "4", "--low", "0.001", *base)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "loss.svg").exists()
+    again = ("study", "range-test", "lenet5", "--seeds", "1", "--epochs", "4", *base)
+    assert "another study" not in lenette(*again, "--low", "0.001").output
+    assert "this one goes to" in lenette(*again, "--low", "0.01").stderr
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
-"""lenette recipes, models, summary, data."""
+"""lenette recipes, recipe, models, summary, data."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lenette.cli.common import data_option, echo_json, json_option, table
+from lenette.cli.common import data_option, echo_json, json_option, run_code_option, store_option, table
+from lenette.cli.fields import RECIPE
 
 
 @click.command()
@@ -33,6 +35,27 @@ def recipes(as_json: bool) -> None:
         for recipe in shipped
     ]
     click.echo(table(rows))
+
+
+@click.command(epilog=RECIPE)
+@click.argument("recipe")
+@run_code_option
+@store_option
+def recipe(recipe: str, run_code: bool, store: Path) -> None:
+    """Print RECIPE as TOML, to change and to train: lenette recipe ladder_7k > mine.toml.
+
+    Its name, title, document and claims are left out: they are not those of what you make of it. Paths are as seen from
+    the current folder, which is where such a file belongs.
+    """
+    from lenette import models, runs
+    from lenette.recipes import Recipe
+    from lenette.recipes.recipe import NUMBERS
+
+    found = Recipe(**runs.load_recipe(recipe, store, run_code).values(*NUMBERS, "budget"))
+    if models.is_file(found.model):
+        path, _, function = found.model.rpartition(":")
+        found = found.but(model=f"{os.path.relpath(Path(path).expanduser())}:{function}")
+    click.echo(found.to_toml(), nl=False)
 
 
 @click.command()
@@ -145,4 +168,4 @@ def verify(name: str, folder: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = [recipes, models, summary, data]
+COMMANDS = [recipes, recipe, models, summary, data]

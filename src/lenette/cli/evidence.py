@@ -1,20 +1,27 @@
 """lenette prove, verify, compare, claims."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import click
 
 from lenette.cli.common import data_option, echo_json, json_option, run_code_option, store_option, table
 from lenette.cli.fields import FIELDS, RECIPE, RecipeCommand, recipe_options
 from lenette.cli.many import display, run_options, saying_how_to_go_on
+from lenette.errors import LenetteError
 from lenette.recipes import Recipe
 
 page_option = click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="write a page too, one HTML file"
 )
-EXIT_CODES = {"verified": 0, "refused": 1, "not verifiable here": 3}  # 2 is click's, for a command that is wrong
+EXIT_CODES = {
+    "verified": 0,
+    "refused": 1,
+    "no proof": 1,
+    "not verifiable here": 3,
+}  # 2 is click's, for a command that is wrong
 RUN_CODE = "run a network that is Python code of the proof's author (read it first)"
 
 
@@ -73,47 +80,36 @@ def say(line: str) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, exists=True))
 @click.option("--retrain", multiple=True, metavar="SEED|all", help="train this seed again, and compare; repeatable")
 @click.option("--second-test", metavar="NAME[:PART]", help="evaluate on another test set too, e.g. qmnist:extra")
 @click.option("--run-code", is_flag=True, help=RUN_CODE)
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="write the table too, as CSV")
 @data_option
 @store_option
 @page_option
 @json_option
-def verify(
-    file: Path,
-    retrain: tuple[str, ...],
-    second_test: str | None,
-    run_code: bool,
-    folder: Path | None,
-    store: Path,
-    page: Path | None,
-    as_json: bool,
-) -> None:
+def verify(paths: tuple[Path, ...], page: Path | None, csv_file: Path | None, as_json: bool, **options: Any) -> None:
     """Check the proof in FILE: recompute its figures from its weights, and its verdict from its figures.
 
-    Exits with 0 where it is verified, with 1 where it is refused, and with 3 where what is needed is not here.
+    Exits with 0 where it is verified, with 1 where it is refused, and with 3 where what is needed is not here. Of
+    several files, or a folder of them, a table comes last: in it proofs of the same weights are named, or of the same
+    network's file, and the exit code is that of the worst.
     """
-    from lenette import records
-    from lenette.evidence import second, words
-    from lenette.evidence.proof import read_done
-    from lenette.evidence.verify import verify
+    from lenette.evidence import handed_in
 
-    result = verify(
-        file,
-        retrain=seeds_of(retrain),
-        folder=folder,
-        store=store,
-        run_code=run_code,
-        say=lambda line: click.echo(line, err=True),
-    )
-    lines, plain = words.verify_lines(result), records.plain(result)
-    if second_test and result.end == "verified":
-        name, _, part = second_test.partition(":")
-        found = second.second_test(file, name, part or None, folder=folder, store=store, run_code=run_code)
-        lines += words.second_lines(found)
-        plain["second_test"] = records.plain(found)
+    options["retrain"] = seeds_of(options["retrain"])
+    if len(paths) == 1 and paths[0].is_file() and csv_file is None:
+        _verify_one(paths[0], page, as_json, options)
+    if page is not None:
+        raise click.BadParameter("--page is that of one proof: name one FILE")
+    _verify_several(handed_in.files_of(paths), csv_file, as_json, options)
+
+
+def _verify_one(file: Path, page: Path | None, as_json: bool, options: dict[str, Any]) -> NoReturn:
+    from lenette.evidence.proof import read_done
+
+    result, lines, plain = _verified(file, say, **options)
     if page is not None and result.end == "verified":
         write_page(page, lambda report: report.proof_page(read_done(file), result))
     elif page is not None:
@@ -123,6 +119,66 @@ def verify(
     else:
         click.echo("\n".join(lines))
     raise click.exceptions.Exit(EXIT_CODES[result.end])
+
+
+def _verify_several(files: list[Path], csv_file: Path | None, as_json: bool, options: dict[str, Any]) -> NoReturn:
+    from lenette import records
+    from lenette.evidence import handed_in
+    from lenette.files import write_text
+    from lenette.text import percent
+
+    found: dict[Path, Any] = {}
+    for file in files:
+        try:
+            found[file], lines, _ = _verified(file, functools.partial(_say_of, file), **options)
+        except (LenetteError, OSError) as error:  # one file never ends the others
+            found[file], lines = str(error), [f"{file}: {error}"]
+        if not as_json:
+            click.echo("\n".join(lines) + "\n")
+    rows = handed_in.rows(found)
+    if csv_file is not None:
+        write_text(csv_file, handed_in.as_csv(rows))
+    if as_json:
+        echo_json(records.plain(rows))
+    else:
+        shown = [records.plain(row) for row in rows]
+        click.echo(
+            table(
+                [
+                    {
+                        **row,
+                        "accuracy": percent(row["accuracy"], 3),
+                        "parameters": row["parameters"] or "",
+                        "same": "; ".join(row["same"]),
+                    }
+                    for row in shown
+                ]
+            )
+        )
+    raise click.exceptions.Exit(EXIT_CODES[handed_in.worst(rows)])
+
+
+def _say_of(file: Path, line: str) -> None:
+    say(f"{file}: {line}")
+
+
+def _verified(
+    file: Path, say: Callable[[str], None], second_test: str | None, **options: Any
+) -> tuple[Any, list[str], dict[str, Any]]:
+    """Return what was found of a file, in words, and as JSON holds it."""
+    from lenette import records
+    from lenette.evidence import second, words
+    from lenette.evidence.verify import verify
+
+    result = verify(file, say=say, **options)
+    lines, plain = words.verify_lines(result), records.plain(result)
+    if second_test and result.end == "verified":
+        name, _, part = second_test.partition(":")
+        where = {each: options[each] for each in ("folder", "store", "run_code")}
+        found = second.second_test(file, name, part or None, **where)
+        lines += words.second_lines(found)
+        plain["second_test"] = records.plain(found)
+    return result, lines, plain
 
 
 def seeds_of(words: tuple[str, ...]) -> Sequence[int] | Literal["all"]:

@@ -115,7 +115,8 @@ def range_test(
 
     asked = _changed(recipe, changes, store)
     found = studies.range_test(asked, **{name: v for name, v in how.items() if v is not None})
-    written = page.write(found, out or Path("studies") / f"range-test-{_file_name(recipe)}", _command())
+    folder = page.own_folder(found, out or Path("studies") / f"range-test-{_file_name(recipe)}", _say)
+    written = page.write(found, folder, _command())
     if as_json:
         echo_json({"suggestion": found.suggestion, "suggested": found.suggested, "answer": found.answer})
     else:
@@ -140,13 +141,18 @@ def _conduct(question: str, named: str | tuple[str, ...], arguments: dict[str, A
         )
     answer = studies.answer(found)
     name = f"{found.question}-{'-'.join(map(_file_name, names[:1]))}"
-    written = page.write(found, out or Path("studies") / name, _command())
+    folder = page.own_folder(found, out or Path("studies") / name, _say)
+    written = page.write(found, folder, _command())
     if as_json:
         echo_json({"answer": answer, "summary": found.summary, "folder": str(written.parent)})
         return
     click.echo("\n" + table([_row(cell, found) for cell in found.cells]) + "\n")
     click.echo("\n".join(answer))
     click.echo(f"page: {written}")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _refuse_varied(changes: tuple[str, ...], varied: list[str]) -> None:

@@ -1,10 +1,12 @@
 """The page of a study: the answer, its figures and tables in one HTML file; JSON, CSV and the figures beside it."""
 
+import json
 from collections.abc import Callable
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenette import files, studies, text
+from lenette import files, records, studies, text
 from lenette.many import shown
 from lenette.report import words
 from lenette.report.facts import dataset
@@ -44,6 +46,30 @@ def write(study: Study | RangeTest, folder: Path, command: str = "") -> Path:
     )
     files.write_text(folder / "index.html", page(study, answer, drawn, command))
     return folder / "index.html"
+
+
+def own_folder(study: Study | RangeTest, folder: Path, say: Callable[[str], None]) -> Path:
+    """Return `folder`, or the first of NAME-2, NAME-3 ... in which no study of other runs lies; that is then said."""
+    mine = _runs(records.plain(study))
+    places = chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
+    place = next(one for one in places if not (one / "study.json").exists() or _is_of(one / "study.json", mine))
+    if place != folder:
+        say(f"another study lies in {folder}: this one goes to {place}")
+    return place
+
+
+def _is_of(path: Path, runs: list[Any]) -> bool:
+    try:
+        return _runs(json.loads(path.read_bytes())) == runs
+    except (OSError, ValueError, KeyError, TypeError):  # whatever it is, it is somebody's
+        return False
+
+
+def _runs(study: dict[str, Any]) -> list[Any]:
+    """Return what tells two studies apart: the question and its runs' names, or a range test's losses."""
+    if "cells" not in study:
+        return study["losses"]
+    return [study["question"], *([run["run"] for run in cell["runs"]] for cell in study["cells"])]
 
 
 def drawings(study: Study | RangeTest) -> dict[str, tuple["Figure", str]]:
