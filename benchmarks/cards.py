@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lenette import data, integer, models
 from lenette.evidence.networks import read_all_weights
-from lenette.export import card
+from lenette.exports import card
 from lenette.inference import Network
 
 ROOT = Path(__file__).parents[1]

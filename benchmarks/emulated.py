@@ -14,7 +14,7 @@ import numpy as np
 
 from lenette import data, files, integer, models
 from lenette.evidence.networks import read_all_weights
-from lenette.export import c
+from lenette.exports import c
 from lenette.inference import Network
 
 ROOT = Path(__file__).parents[1]

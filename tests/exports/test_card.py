@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lenette import integer
-from lenette.export import card
+from lenette.exports import card
 from lenette.inference import Network
 
 

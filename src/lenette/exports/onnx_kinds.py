@@ -9,7 +9,7 @@ from lenette.errors import ModelError
 from lenette.models.graph import Node
 
 if TYPE_CHECKING:
-    from lenette.export.onnx_float import Writer
+    from lenette.exports.onnx_float import Writer
 
 Form = Callable[["Writer", Node, list[Node], list[str]], str]
 

@@ -13,8 +13,8 @@ from torch import nn
 from lenette import data
 from lenette.data.preparation import MNIST
 from lenette.errors import LenetteError
-from lenette.export import folder, onnx_float, torch_code
-from lenette.export.trained import Trained, find
+from lenette.exports import folder, onnx_float, torch_code
+from lenette.exports.trained import Trained, find
 from lenette.inference import Network
 from lenette.models import MODELS, build
 from lenette.recipes import Recipe

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lenette.export.onnx_kinds import KINDS, Unsupported
-from lenette.export.trained import Trained
+from lenette.exports.onnx_kinds import KINDS, Unsupported
+from lenette.exports.trained import Trained
 from lenette.models.graph import Node
 
 OPSET = 20

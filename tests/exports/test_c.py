@@ -13,7 +13,7 @@ from torch import nn
 
 from lenette import integer
 from lenette.errors import LenetteError
-from lenette.export import c
+from lenette.exports import c
 from lenette.inference import Network
 from lenette.integer.network import IntegerNetwork
 

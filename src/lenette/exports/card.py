@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from lenette import files
-from lenette.export import c
-from lenette.export.c.plan import plan
+from lenette.exports import c
+from lenette.exports.c.plan import plan
 from lenette.integer.network import Convolution, IntegerNetwork, Node
 from lenette.records import Record
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lenette import files
 from lenette.errors import LenetteError
-from lenette.export.c.plan import Plan, plan
+from lenette.exports.c.plan import Plan, plan
 from lenette.integer import interpreter
 from lenette.integer.network import (
     Add,

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from lenette.export.templates import render
-from lenette.export.trained import Trained
+from lenette.exports.templates import render
+from lenette.exports.trained import Trained
 from lenette.models.graph import Graph, Node
 from lenette.models.kinds import KINDS
 
