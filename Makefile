@@ -13,8 +13,11 @@ NEWEST ?= python3.13
 demo: .venv/ready
 	$(BIN)/lenette demo
 
+# On all cores; torch computes on one thread in each of the processes.
+PYTEST := -m pytest --numprocesses auto --dist worksteal
+
 test: .venv/ready lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 # The native engine against PyTorch for every shipped network and many made-up ones: some ten minutes.
 test-native: .venv/ready
@@ -32,11 +35,11 @@ sanitize: .venv/ready
 MEET_OTHERS := $(wildcard tests/test_*.py tests/engines/test_*.py) \
 	tests/cli tests/data tests/evidence tests/lessons tests/models tests/recipes tests/report tests/studies
 test-oldest: $(OLDEST)/ready
-	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning $(MEET_OTHERS)
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python $(PYTEST) -W ignore::DeprecationWarning $(MEET_OTHERS)
 
 # The same with the newest Python that pyproject.toml allows.
 test-newest: .venv-newest/ready
-	.venv-newest/bin/python -m pytest $(MEET_OTHERS)
+	OMP_NUM_THREADS=1 .venv-newest/bin/python $(PYTEST) $(MEET_OTHERS)
 
 # Every shipped proof, verified on MNIST: a quarter of an hour.
 test-proofs: .venv/ready
@@ -110,7 +113,7 @@ $(OLDEST)/ready: pyproject.toml constraints.txt .ci/oldest.py
 	$(PYTHON) -m venv $(OLDEST)
 	$(PYTHON) .ci/oldest.py $(TORCH) > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[notebooks]' \
-		hypothesis pytest pytest-timeout
+		hypothesis pytest pytest-timeout pytest-xdist
 	touch $@
 
 .venv-newest/ready: pyproject.toml constraints.txt

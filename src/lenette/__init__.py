@@ -10,6 +10,7 @@ _HOMES = {
     "claims": "lenette.evidence.claims",
     "compare": "lenette.evidence.compare",
     "dataset": "lenette.data:load",
+    "export": "lenette.exports",
     "format_summary": "lenette.models",
     "figures": "lenette.report",
     "model": "lenette.models:build",

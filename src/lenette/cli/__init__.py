@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lenette.cli import catalogue, evidence, lessons, records, runs, studies, training
+from lenette.cli import catalogue, evidence, exports, lessons, records, runs, studies, training
 from lenette.errors import LenetteError
 
 
@@ -38,6 +38,6 @@ def main() -> None:
     """Train, prove and ship image classifiers small enough to understand."""
 
 
-for module in (training, runs, records, evidence, studies, catalogue, lessons):
+for module in (training, runs, records, exports, evidence, studies, catalogue, lessons):
     for command in module.COMMANDS:
         main.add_command(command)

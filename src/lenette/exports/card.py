@@ -6,8 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lenette import files
-from lenette.exports import c
+from lenette.exports import c, folder
 from lenette.exports.c.plan import plan
 from lenette.integer.network import Convolution, IntegerNetwork, Node
 from lenette.records import Record
@@ -75,13 +74,15 @@ def multiply_adds(node: Node) -> int:
 
 
 def flash(network: IntegerNetwork) -> dict[str, int]:
-    """Return bytes of code and constants by core, as compiled here with -Os."""
+    """Return bytes of code and constants by core, as compiled here with -Os, where a compiler is here and takes it."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         c.write(network, Path(folder), "net")
         for core, compiler in COMPILERS.items():
             if shutil.which(compiler[0]):
-                subprocess.run([*compiler, *FLAGS, "net.c"], cwd=folder, check=True, capture_output=True)
+                command = [*compiler, *FLAGS, "net.c"]
+                if subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode:
+                    continue  # AVR's takes no array of more than 32,767 bytes
                 size = [compiler[0].replace("gcc", "size"), "net.o"]
                 told = subprocess.run(size, cwd=folder, check=True, capture_output=True, text=True).stdout
                 found[core] = int(told.splitlines()[1].split()[0])
@@ -92,7 +93,8 @@ def rows(made: Card) -> list[tuple[str, str]]:
     """Return the card as lines of two cells."""
     lines = [(f"flash, {core}, -Os", f"{size:,} bytes") for core, size in made.flash.items()]
     lines += [
-        (f"flash, {core}", "not measured: its compiler is not installed") for core in COMPILERS.keys() - made.flash
+        (f"flash, {core}", "not measured: its compiler is not installed, or the network is too large for it")
+        for core in COMPILERS.keys() - made.flash
     ]
     lines += [
         ("RAM, working memory", f"{made.memory:,} bytes"),
@@ -112,20 +114,24 @@ def rows(made: Card) -> list[tuple[str, str]]:
     return lines
 
 
-def write(network: IntegerNetwork, folder: Path, title: str) -> list[Path]:
-    """Write card.txt and card.html."""
+def write(network: IntegerNetwork, place: Path, title: str) -> list[Path]:
+    """Write the files of `contents` into a folder, as `folder.write` does."""
+    return folder.write(place, contents(network, title))
+
+
+def contents(network: IntegerNetwork, title: str) -> dict[str, bytes]:
+    """Return card.txt and card.html."""
     lines = rows(card(network))
     width = max(len(name) for name, _ in lines) + 2
-    files.write_text(folder / "card.txt", f"{title}\n\n" + "".join(f"{name:{width}}{value}\n" for name, value in lines))
+    plain = f"{title}\n\n" + "".join(f"{name:{width}}{value}\n" for name, value in lines)
     cells = "\n".join(
         f"<tr><th scope=row>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in lines
     )
-    files.write_text(
-        folder / "card.html",
+    page = (
         "<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{html.escape(title)}</title>\n<style>body{{font:16px system-ui;margin:2em auto;max-width:44em;"
         "padding:0 1em;color-scheme:light dark}table{border-collapse:collapse;width:100%}th{text-align:left;"
         "font-weight:normal;white-space:pre-wrap}td{text-align:right}tr{border-bottom:1px solid #8884}"
-        f"td,th{{padding:.3em}}</style>\n<h1>{html.escape(title)}</h1>\n<table>\n{cells}\n</table>\n</html>\n",
+        f"td,th{{padding:.3em}}</style>\n<h1>{html.escape(title)}</h1>\n<table>\n{cells}\n</table>\n</html>\n"
     )
-    return [folder / "card.txt", folder / "card.html"]
+    return {"card.txt": plain.encode(), "card.html": page.encode()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lenette.errors import LenetteError
 from lenette.exports.onnx_kinds import KINDS, Unsupported
 from lenette.exports.trained import Trained
 from lenette.models.graph import Node
@@ -30,8 +31,10 @@ def contents(trained: Trained, normalised: bool = False) -> dict[str, bytes]:
 
 def model(trained: Trained, normalised: bool = False) -> Any:
     """Return the checked onnx.ModelProto; see `contents`."""
-    from onnx import TensorProto, helper
-
+    try:
+        from onnx import TensorProto, helper
+    except ImportError as error:
+        raise LenetteError("ONNX needs the package onnx: pip install onnx") from error
     state = {name: value.float().numpy() for name, value in trained.state.items() if value.is_floating_point()}
     writer = Writer(state)
     kind = TensorProto.FLOAT if normalised else TensorProto.UINT8

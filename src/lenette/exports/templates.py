@@ -6,12 +6,16 @@ from typing import Any
 FOLDER = Path(__file__).parent
 
 
-def render(template: str, **values: Any) -> str:
-    """Return the text that the template of that file name makes of the values."""
+def render(template: str, trim: bool = True, **values: Any) -> str:
+    """Return the text that the template of that file name makes of the values.
+
+    Args:
+        trim: whether a line that holds a block alone leaves nothing.
+    """
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        autoescape=False, undefined=StrictUndefined, trim_blocks=trim, lstrip_blocks=trim, keep_trailing_newline=True
     )
     environment.filters["python"] = repr
     return environment.from_string((FOLDER / template).read_text(encoding="utf-8")).render(**values)

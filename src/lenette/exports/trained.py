@@ -23,7 +23,7 @@ class Trained:
     """A trained network, and what a file that it is shipped in says of it.
 
     `accuracy` is a fraction of the `num_images` of `part` ("test", "validation" or "train"); `evidence` are sentences
-    on what that figure rests on.
+    on what that figure rests on; `folder` is where its data set lay.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Trained:
     accuracy: float
     num_images: int
     evidence: tuple[str, ...]
+    folder: str | None = None
 
     @property
     def state(self) -> dict[str, torch.Tensor]:
@@ -109,8 +110,9 @@ def _of_run(run: Run) -> Trained:
         "other seeds differ, and so do other images.",
     )
     return Trained(
-        run.id, run.recipe, run.seed, run.network(), run.preparation, part, result.accuracy, result.num_images, words
-    )
+        run.id, run.recipe, run.seed, run.network(), run.preparation, part, result.accuracy, result.num_images, words,
+        run.about.data.folder,
+    )  # fmt: skip
 
 
 def _of_proof(path: Path, store: Path, seed: int | None, run_code: bool) -> list[Trained]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lenette import files
 from lenette.errors import LenetteError
+from lenette.exports import folder
 from lenette.exports.c.plan import Plan, plan
+from lenette.exports.templates import render
 from lenette.integer import interpreter
 from lenette.integer.network import (
     Add,
@@ -37,8 +38,13 @@ KINDS = {
 NUM_IMAGES = 16  # that main.c is proven on
 
 
-def write(network: IntegerNetwork, folder: Path, prefix: str = "lenette") -> list[Path]:
-    """Write PREFIX.h, PREFIX.c, main.c, a Makefile, and images with their logits for its `make test`.
+def write(network: IntegerNetwork, place: Path, prefix: str = "lenette") -> list[Path]:
+    """Write the files of `contents` into a folder, as `folder.write` does."""
+    return folder.write(place, contents(network, prefix))
+
+
+def contents(network: IntegerNetwork, prefix: str = "lenette") -> dict[str, bytes]:
+    """Return PREFIX.h, PREFIX.c, main.c, a Makefile, and images with their logits for its `make test`, by name.
 
     Raises:
         LenetteError: the prefix is no name in C, or the network has more than 255 nodes or a side beyond 65,535.
@@ -47,27 +53,20 @@ def write(network: IntegerNetwork, folder: Path, prefix: str = "lenette") -> lis
         raise LenetteError(f"prefix '{prefix}' is no name in C: letters, digits and _, a letter first")
     if len(network.nodes) > 255 or max(max(node.shape) for node in network.nodes) > 65535:
         raise LenetteError("the network is too large for C: more than 255 nodes or 65,535 channels")
-    import jinja2
-
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
     about = _described(network, prefix)
-    written = []
-    for template, name in (
-        ("network.h.jinja", f"{prefix}.h"), ("network.c.jinja", f"{prefix}.c"), ("main.c.jinja", "main.c"),
-        ("Makefile.jinja", "Makefile"),
-    ):  # fmt: skip
-        files.write_text(folder / name, templates.get_template(template).render(about))
-        written.append(folder / name)
+    names = {
+        f"{prefix}.h": "c/network.h.jinja",
+        f"{prefix}.c": "c/network.c.jinja",
+        "main.c": "c/main.c.jinja",
+        "Makefile": "c/Makefile.jinja",
+    }
     images = np.random.default_rng(0).integers(0, 256, (NUM_IMAGES, *network.nodes[0].shape), np.uint8)
-    with files.replacing(folder / "images.bin") as temporary:
-        temporary.write_bytes(images.transpose(0, 2, 3, 1).tobytes())
     lines = [" ".join(map(str, row)) + "\n" for row in interpreter.logits(network, images).tolist()]
-    files.write_text(folder / "logits.txt", "".join(lines))
-    return [*written, folder / "images.bin", folder / "logits.txt"]
+    return {
+        **{name: render(template, trim=False, **about).encode() for name, template in names.items()},
+        "images.bin": images.transpose(0, 2, 3, 1).tobytes(),
+        "logits.txt": "".join(lines).encode(),
+    }
 
 
 @dataclass
