@@ -112,7 +112,7 @@ readme: .venv/ready
 $(OLDEST)/ready: pyproject.toml constraints.txt .ci/oldest.py
 	$(PYTHON) -m venv $(OLDEST)
 	$(PYTHON) .ci/oldest.py $(TORCH) > $(OLDEST)/constraints.txt
-	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[notebooks]' \
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[export,notebooks]' \
 		hypothesis pytest pytest-timeout pytest-xdist
 	touch $@
 

@@ -15,8 +15,8 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("lenette") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "lenette"], check=True)
+if importlib.util.find_spec("lenette") is None:  # then from the clone, in which this notebook lies
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", ".."], check=True)
 
 # %% [markdown]
 # # A ladder down to 7,596 parameters

@@ -12,11 +12,12 @@ network.py            the source of a network of one's own, as it was
 
 import shlex
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 import torch
@@ -35,6 +36,9 @@ from lenette.models import trust
 from lenette.progress import Epoch
 from lenette.recipes import Recipe, from_toml
 from lenette.records import Count, Record, Seconds
+
+if TYPE_CHECKING:
+    from lenette.prepare.answers import Answer
 
 DEFAULT_STORE = Path("runs")
 SOURCE = "network.py"
@@ -275,9 +279,23 @@ class Run:
         """Return float32 [N, classes] for images uint8 [N, C, H, W]; the network is built anew each time."""
         return self.network().logits(images)
 
-    def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """Return class probabilities float32 [N, classes] for images uint8 [N, C, H, W]; see `logits`."""
-        return self.network().probabilities(images)
+    @overload
+    def predict(self, images: torch.Tensor) -> torch.Tensor: ...
+    @overload
+    def predict(self, images: "str | Path | Iterable[str | Path]") -> "list[Answer]": ...
+    def predict(self, images: "torch.Tensor | str | Path | Iterable[str | Path]") -> "torch.Tensor | list[Answer]":
+        """Return class probabilities float32 [N, classes] for images uint8 [N, C, H, W]; see `logits`.
+
+        Of pictures, a path, a folder or several of them, it returns a list with an Answer for each, as `lenette
+        predict` gives: `name`, the likeliest class, and `probabilities`. One that can't be read has a `fault` instead.
+        """
+        network = self.network()
+        if isinstance(images, torch.Tensor):
+            return network.probabilities(images)
+        from lenette.prepare.answers import answers, pictures
+
+        paths = pictures([images] if isinstance(images, str | Path) else images)
+        return [answer for path in paths for answer in answers(network, self.preparation, path)]
 
     def set_status(self, status: Status, **more: Any) -> None:
         """Write the status, and what else there is to say."""

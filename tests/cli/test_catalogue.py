@@ -1,3 +1,5 @@
+import re
+
 from lenette import recipes
 from lenette.data import DATASETS
 from lenette.models import MODELS
@@ -68,6 +70,18 @@ def test_summary(cli):
     found = cli.json("summary", "ladder_7k")
     assert found["error"] is None
     assert "7,596" in cli("summary", "ladder_7k").stdout
+
+
+def test_summary_says_which_engine_would_train_it_and_why(cli, tmp_path):
+    (tmp_path / "odd.py").write_text(OWN.replace("nn.Flatten(), ", "nn.Flatten(), nn.Hardshrink(), "))
+    (tmp_path / "small.py").write_text(OWN)
+    last = cli("summary", f"{tmp_path}/odd.py:small").stdout.splitlines()[-1]
+    assert last.startswith("engine: reference, ")
+    assert "Hardshrink" in last
+    assert "Hardshrink" in cli.json("summary", f"{tmp_path}/odd.py:small")["engine"]["why"]
+    last = cli("summary", f"{tmp_path}/small.py:small").stdout.splitlines()[-1]
+    assert cli.json("summary", f"{tmp_path}/small.py:small")["engine"]["name"] in last
+    assert re.fullmatch(r"engine: \w+, .+: .+", last)
 
 
 def test_summary_of_a_broken_network_fails(cli, tmp_path):

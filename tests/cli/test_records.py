@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from lenette import data, runs
+from lenette.errors import DataError
 from lenette.evidence import sealed
 from lenette.prepare import ready
 from lenette.records import plain
@@ -116,6 +117,27 @@ def test_predict(cli, run, store, drawn, tmp_path):
     assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist())
     assert answer["class"] == str(expected.argmax().item())
     assert np.array_equal(np.asarray(Image.open(answer["seen"])), seen[0])
+
+
+def test_a_run_predicts_pictures_as_the_command_does(cli, run, store, drawn, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    drawn.rename(pictures / "a.png")
+    (pictures / "b.png").write_text("no picture")
+    told = cli.json("predict", "digits", pictures, "--store", store, code=1)
+    first, second = run.predict(str(pictures))
+    assert (first.image, first.name, first.probabilities) == tuple(
+        told[0][name] for name in ("image", "class", "probabilities")
+    )
+    assert (second.name, second.fault) == (None, told[1]["fault"])
+    assert [answer.name for answer in run.predict([pictures / "a.png", str(pictures)])] == [
+        first.name,
+        first.name,
+        None,
+    ]
+    assert [answer.name for answer in run.predict(pictures / "a.png")] == [first.name]
+    with pytest.raises(DataError, match="7 is no picture's path"):
+        run.predict([7])
 
 
 def test_predict_shows_what_it_saw(cli, run, store, drawn):

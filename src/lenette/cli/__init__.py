@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lenette.cli import catalogue, evidence, exports, lessons, records, runs, studies, training
+from lenette.cli import catalogue, doctor, evidence, exports, lessons, new, records, runs, studies, training
 from lenette.errors import LenetteError
 
 
@@ -32,12 +32,27 @@ class Lenette(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=Lenette, context_settings={"help_option_names": ["-h", "--help"]})
+COMMONEST = """\
+lenette trains, proves and ships image classifiers small enough to understand.
+
+  lenette demo                            train 7,596 parameters on MNIST, and see the report
+  lenette new homework                    a folder with a network, a recipe and a notebook of your own
+  lenette train ladder_7k_step --lr 0.1   train: every field of a recipe is an option
+  lenette runs                            what was trained, and what it came to
+  lenette predict ladder_7k seven.png     which digit a picture shows, by a run's network
+
+All commands: lenette --help. What works on this machine: lenette doctor."""
+
+
+@click.group(cls=Lenette, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lenette")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Train, prove and ship image classifiers small enough to understand."""
+    if context.invoked_subcommand is None:
+        click.echo(COMMONEST)
 
 
-for module in (training, runs, records, exports, evidence, studies, catalogue, lessons):
+for module in (training, runs, records, exports, evidence, studies, catalogue, lessons, new, doctor):
     for command in module.COMMANDS:
         main.add_command(command)

@@ -3,12 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lenette.cli.common import data_option, echo_json, json_option, run_code_option, store_option, table
 from lenette.cli.fields import RECIPE
+
+if TYPE_CHECKING:  # it loads PyTorch
+    from lenette.engines import Choice
 
 
 @click.command()
@@ -81,17 +84,45 @@ def models(as_json: bool) -> None:
 @click.option("--size", type=int, default=28, show_default=True, help="height and width of the images in pixels")
 @json_option
 def summary(model: str, classes: int, channels: int, size: int, as_json: bool) -> None:
-    """Show the layers of MODEL (a shipped network, or file.py:function): shapes, parameters, work, receptive fields."""
+    """Show the layers of MODEL (a shipped network, or file.py:function): shapes, parameters, work, receptive fields.
+
+    The last line says which engine would train it here, and why.
+    """
     from lenette.models import build, format_summary
     from lenette.models import summary as summarise
 
-    found = summarise(build(model, classes, channels, size), (channels, size, size))
+    network = build(model, classes, channels, size)
+    found = summarise(network, (channels, size, size))
+    engine = None if found["error"] else _engine(network, model, classes, (channels, size, size))
     if as_json:
-        echo_json(found)
+        echo_json(found | {"engine": engine and {"name": engine.name, "device": engine.device, "why": engine.reason}})
     else:
         click.echo(format_summary(found))
+        if engine is not None:
+            click.echo(_engine_words(engine))
     if found["error"]:
         raise click.exceptions.Exit(1)
+
+
+def _engine(network: Any, model: str, classes: int, shape: tuple[int, int, int]) -> "Choice":
+    """Return the engine that would train the network on images [C, H, W] of that shape."""
+    import torch
+
+    from lenette import engines
+    from lenette.data import Dataset
+    from lenette.recipes import Recipe
+
+    names, ones = tuple(map(str, range(classes))), (1.0,) * shape[0]
+    images, labels = torch.zeros((classes, *shape), dtype=torch.uint8), torch.arange(classes)
+    some = Dataset("some", "train", images, labels, names, ones, ones)
+    return engines.choose("auto", "auto", None, network, Recipe(model=model), some)
+
+
+def _engine_words(engine: "Choice") -> str:
+    from lenette import engines
+
+    words = engines.words(engine)
+    return words if ": " in words.removeprefix("engine: ") else f"{words}: {engine.reason}"
 
 
 @click.group()

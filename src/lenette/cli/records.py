@@ -1,6 +1,5 @@
 """lenette show, report, evaluate, predict."""
 
-from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,8 @@ from lenette.records import plain
 from lenette.text import number
 
 if TYPE_CHECKING:  # they load PyTorch
-    from lenette.data import Preparation
     from lenette.inference import Network
-    from lenette.prepare import Seen
+    from lenette.prepare.answers import Answer
 
 TABLES = (".csv", ".csv.gz", ".npz", ".npy", ".parquet")
 
@@ -127,53 +125,44 @@ def predict(
     others are answered. Of a table (.csv, .npz, .npy, .parquet), such as Kaggle's test.csv, the answers are written
     to submission.csv.
     """
+    from lenette.prepare.answers import Answer, pictures
+    from lenette.prepare.answers import answers as of_picture
     from lenette.runs import find
 
     found = find(run, store, run_code)
     network, preparation = found.network(), found.preparation
     answers: list[dict[str, Any]] = []
-    for path in _pictures(images):
-        try:
-            if path.name.lower().endswith(TABLES):
+    for path in pictures(images):
+        if path.name.lower().endswith(TABLES):
+            try:
                 answers += _of_table(path, network, save or Path(), as_json)
-                continue
-            seen = _looks(path, preparation, network.shape, split)
-        except LenetteError as error:
-            answers.append({"image": str(path), "class": None, "probabilities": {}, "notes": [], "fault": str(error)})
-            click.echo(f"Error: {error}", err=True)
+            except LenetteError as error:
+                answers.append(_plain(Answer(str(path), fault=str(error))))
+                click.echo(f"Error: {error}", err=True)
             continue
-        for one in seen:
-            answers.append(_answer(path, one, network, preparation))
+        for one in of_picture(network, preparation, path, split):
+            answers.append(_plain(one))
+            if one.seen is None:
+                click.echo(f"Error: {one.fault}", err=True)
+                continue
             if save is not None:
-                answers[-1]["seen"] = str(_save_png(one.image, save, path.stem))
+                answers[-1]["seen"] = str(_save_png(one.seen.image, save, path.stem))
             if not as_json:
                 _tell(answers[-1])
                 if show:
-                    click.echo(_sketch(one.image))
+                    click.echo(_sketch(one.seen.image))
     if as_json:
         echo_json(answers)
     if any("fault" in answer for answer in answers):
         raise click.exceptions.Exit(1)
 
 
-def _looks(path: Path, preparation: "Preparation", shape: Sequence[int], split: bool) -> "list[Seen]":
-    from lenette import prepare
-
-    return prepare.split(path, preparation, shape) if split else [prepare.look(path, preparation, shape)]
-
-
-def _answer(path: Path, seen: "Seen", network: "Network", preparation: "Preparation") -> dict[str, Any]:
-    """Return what the network says of a picture: how likely each class is, and where that is unsure."""
-    import torch
-
-    from lenette.prepare.doubt import unsure
-
-    shares = network.probabilities(torch.from_numpy(seen.image.copy())[None])[0].tolist()
-    answers = dict(zip(network.classes, shares, strict=True))
-    best = max(answers, key=answers.__getitem__)
-    doubt = unsure(answers[best], preparation, network.classes)
-    notes = [*seen.notes, *([doubt] if doubt else [])]
-    return {"image": str(path), "class": best, "probabilities": answers, "unsure": bool(doubt), "notes": notes}
+def _plain(answer: "Answer") -> dict[str, Any]:
+    """Return an answer as JSON holds it."""
+    told = {"image": answer.image, "class": answer.name, "probabilities": answer.probabilities or {}}
+    if answer.fault:
+        return {**told, "notes": [], "fault": answer.fault}
+    return {**told, "unsure": answer.unsure, "notes": list(answer.notes)}
 
 
 def _tell(answer: dict[str, Any]) -> None:
@@ -200,13 +189,6 @@ def _of_table(path: Path, network: "Network", folder: Path, as_json: bool) -> li
         {"image": f"{path}, image {number}", "class": name, "probabilities": {name: share}, "notes": []}
         for number, (name, share) in enumerate(zip(classes, shares.tolist(), strict=True), 1)
     ]
-
-
-def _pictures(named: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield the pictures that were named, and those in the folders that were."""
-    for path in named:
-        inside = sorted(one for one in path.iterdir() if one.is_file() and one.name[0] != ".") if path.is_dir() else []
-        yield from inside or [path]
 
 
 def _save_png(image: Any, folder: Path, stem: str) -> Path:
