@@ -98,7 +98,7 @@ proofs: .venv/ready
 	done
 	test -e results/certificates/sprint.json || $(BIN)/lenette prove sprint --accuracy 99 --seeds 100 --threads 2 \
 		--processes 1 --out results/certificates/sprint.json --store notebooks/runs
-	$(BIN)/lenette claims --run --update README.md --store notebooks/runs
+	$(BIN)/lenette claims --run --update docs/CLAIMS.md --store notebooks/runs
 
 readme: .venv/ready
 	$(BIN)/python docs/readme.py

@@ -1,4 +1,4 @@
-"""Write README.md's tables of certificates and engines, and ARCHITECTURE.md's tree from every file's first sentence.
+"""Write the tables in docs/ of certificates and engines, and ARCHITECTURE.md's tree from every file's first sentence.
 
 python docs/readme.py
 """
@@ -62,7 +62,7 @@ def engines() -> str:
     lines = [
         f"Seconds for an epoch of MNIST, training alone; {machine['processor']}, {machine['threads']} threads, "
         f"torch {machine['torch']} at its best of eager, channels_last and compile in float32 ({machine['date']}, "
-        "`make bench`, [all of it](results/benchmarks/engines.md)).\n",
+        "`make bench`, [all of it](../results/benchmarks/engines.md)).\n",
         "| network | PyTorch | native | times faster |",
         "|---|--:|--:|--:|",
     ]
@@ -81,7 +81,8 @@ def engines() -> str:
 # What stands between two marks `<!-- NAME:begin -->` and `<!-- NAME:end -->` of these documents.
 MADE = {
     "ARCHITECTURE.md": {"tree": tree},
-    "README.md": {"certificates": certificates, "engines": engines},
+    "docs/CERTIFICATES.md": {"certificates": certificates},
+    "docs/ENGINES.md": {"engines": engines},
 }
 
 

@@ -44,6 +44,14 @@ def test_commands(place):
         assert result.exit_code == 0, f"{command}: {result.output}"
 
 
+def test_it_is_short_and_its_links_lead_somewhere():
+    assert len(README.encode()) <= 9_000
+    for document in ("README.md", "docs/CLAIMS.md", "docs/CERTIFICATES.md", "docs/ENGINES.md"):
+        path = ROOT / document
+        for link in re.findall(r"\]\(([^)#:]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).exists(), f"{document}: {link}"
+
+
 def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
@@ -59,7 +67,7 @@ def test_five_line_program(place, capsys):
     assert "epoch 1/1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])
+@pytest.mark.parametrize("document", ["docs/CERTIFICATES.md", "docs/ENGINES.md", "ARCHITECTURE.md"])
 def test_what_a_script_writes_is_up_to_date(document):
     renewed = runpy.run_path(str(ROOT / "docs" / "readme.py"))["renewed"]
     assert renewed(document) == (ROOT / document).read_text(encoding="utf-8"), "run: python docs/readme.py"

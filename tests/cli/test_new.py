@@ -23,7 +23,7 @@ def test_new_makes_a_folder_that_trains(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "work")
     assert "Conv2d" in cli("summary", "net.py:net").stdout
     recipe = tmp_path / "work" / "work.toml"
-    recipe.write_text(recipe.read_text().replace('"mnist"', '"optdigits"').replace("epochs = 5", "epochs = 1"))
+    recipe.write_text(recipe.read_text().replace('"mnist"', '"optdigits"').replace("epochs = 10", "epochs = 1"))
     notebook = nbformat.read("work.ipynb", as_version=4)
     nbformat.validate(notebook)
     space = {}

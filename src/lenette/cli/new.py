@@ -29,9 +29,9 @@ def net(num_classes=10, in_channels=1, image_size=28):
 RECIPE = """# What to train: `lenette train --help` explains every field.
 model = "net.py:net"
 dataset = "mnist"
-epochs = 5
+epochs = 10
 batch_size = 128
-lr = 0.05
+lr = 0.5
 """
 NOTEBOOK = (
     "# {name}\n\nThe network is in `net.py`, what to train it with in `{name}.toml`.",

@@ -1,4 +1,4 @@
-"""The documents' claims beside the measured figures: in lines, and as the README's table."""
+"""The documents' claims beside the measured figures: in lines, and as the table of docs/CLAIMS.md."""
 
 import math
 from collections.abc import Sequence
