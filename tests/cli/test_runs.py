@@ -11,8 +11,10 @@ def three(cli, tmp_path_factory):
     """A store with three runs of one network."""
     store = tmp_path_factory.mktemp("three")
     base = ("train", "sigmoid_mlp", "--dataset", "optdigits", "--threads", 1, "--store", store)
-    for more in (("--lr", 0.2), ("--lr", 0.5, "--epochs", 2), ("--rotation", 10, "--momentum", 0.5)):
-        cli(*base, "--epochs", 1, *more)
+    for second, more in enumerate((("--lr", 0.2), ("--lr", 0.5, "--epochs", 2), ("--rotation", 10, "--momentum", 0.5))):
+        with pytest.MonkeyPatch.context() as patch:  # the list is in the order of whole seconds
+            patch.setattr(runs, "now", lambda second=second: f"2026-11-25T12:00:0{second}+00:00")
+            cli(*base, "--epochs", 1, *more)
     return store
 
 

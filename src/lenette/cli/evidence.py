@@ -125,14 +125,13 @@ def _verify_several(files: list[Path], csv_file: Path | None, as_json: bool, opt
     from lenette import records
     from lenette.evidence import handed_in
     from lenette.files import write_text
-    from lenette.text import percent
 
     found: dict[Path, Any] = {}
     for file in files:
         try:
             found[file], lines, _ = _verified(file, functools.partial(_say_of, file), **options)
         except (LenetteError, OSError) as error:  # one file never ends the others
-            found[file], lines = str(error), [f"{file}: {error}"]
+            found[file], lines = str(error), [str(error)]
         if not as_json:
             click.echo("\n".join(lines) + "\n")
     rows = handed_in.rows(found)
@@ -141,21 +140,16 @@ def _verify_several(files: list[Path], csv_file: Path | None, as_json: bool, opt
     if as_json:
         echo_json(records.plain(rows))
     else:
-        shown = [records.plain(row) for row in rows]
-        click.echo(
-            table(
-                [
-                    {
-                        **row,
-                        "accuracy": percent(row["accuracy"], 3),
-                        "parameters": row["parameters"] or "",
-                        "same": "; ".join(row["same"]),
-                    }
-                    for row in shown
-                ]
-            )
-        )
+        click.echo(table([_shown(records.plain(row)) for row in rows]))
     raise click.exceptions.Exit(EXIT_CODES[handed_in.worst(rows)])
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row as the terminal shows it."""
+    from lenette.text import percent
+
+    accuracy = "" if row["accuracy"] is None else percent(row["accuracy"], 3)
+    return row | {"accuracy": accuracy, "parameters": row["parameters"] or "", "same": "; ".join(row["same"])}
 
 
 def _say_of(file: Path, line: str) -> None:
