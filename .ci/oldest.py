@@ -9,7 +9,8 @@ import tomllib
 from pathlib import Path
 
 root = Path(__file__).parents[1]
-dependencies = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+dependencies = project["dependencies"] + project["optional-dependencies"]["export"]
 oldest = dict(dependency.split(">=") for dependency in dependencies) | {"torch": sys.argv[1]}
 print(*(f"{name}=={version}" for name, version in oldest.items()), sep="\n")
 for line in (root / "constraints.txt").read_text(encoding="utf-8").splitlines():
