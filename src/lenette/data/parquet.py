@@ -24,7 +24,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | N
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise DataError(f"{where}: reading parquet needs pyarrow: pip install 'lenette[parquet]'") from error
+        raise DataError(f"{where}: reading parquet needs pyarrow: pip install pyarrow") from error
     try:
         with parquet.ParquetFile(path) as file:
             size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
