@@ -285,9 +285,10 @@ def _diverged(run: Run) -> Diverged:
     at = about.diverged_at
     if at is None:
         return Diverged(f"run {run.id} diverged, and its record does not say where", about.key)
+    usual = 0.4 if run.recipe.optimizer == "sgd" else 0.004
     return Diverged(
         f"the loss of run {run.id} is no longer a finite number at step {at.step:,} (epoch {at.epoch}), "
         f"where the learning rate is {at.lr:g}: try a smaller lr (say "
-        f"{min(at.lr, run.recipe.lr) / 4:g}), a schedule that warms up (onecycle), or batch-norm in the network",
+        f"{min(at.lr, run.recipe.lr, usual) / 4:g}), a schedule that warms up (onecycle), or batch-norm in the network",
         about.key,
     )

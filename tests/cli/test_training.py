@@ -56,7 +56,7 @@ def test_a_divergence_is_a_message(cli, tmp_path):
     arguments = ("--model", "lenet5", "--lr", 1e6, "--epochs", 1, "--store", tmp_path)
     result = cli(*TRAIN, *arguments, code=1)
     assert "Error: the loss of run" in result.stderr
-    assert "learning rate is 1e+06: try a smaller lr" in result.stderr
+    assert "learning rate is 1e+06: try a smaller lr (say 0.1)" in result.stderr
     assert "diverged" in cli("runs", "--store", tmp_path).stdout
     cli("show", "sigmoid_mlp", "--store", tmp_path)
 

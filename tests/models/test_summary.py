@@ -326,6 +326,11 @@ def test_require_fit():
         ModelError, match=r"gives 10 values an image, not 26, one a class: let its last layer \(flatten\)"
     ):
         require_fit(build("ladder_7k"), MNIST, 26)
+    unflattened = nn.Sequential(nn.Conv2d(1, 10, 3), nn.AdaptiveAvgPool2d(1))
+    with pytest.raises(
+        ModelError, match=r"gives 10x1x1 values an image, not 10, one a class: let it end in nn\.Flatten"
+    ):
+        require_fit(unflattened, MNIST, 10)
 
 
 @pytest.mark.parametrize(

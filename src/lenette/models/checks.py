@@ -43,9 +43,10 @@ def require_fit(model: nn.Module, input_shape: Sequence[int], num_classes: int) 
         _require_logits(output, when)
         if list(output.shape) != [BATCH, num_classes]:
             last = table["rows"][-1]["name"] if table["rows"] else "it"
+            flat = output[0].numel() == num_classes
             raise ModelError(
                 f"{when}the network gives {times(output.shape[1:])} values an image, not {num_classes}, one a class: "
-                f"let its last layer ({last}) give num_classes values"
+                + ("let it end in nn.Flatten()" if flat else f"let its last layer ({last}) give num_classes values")
             )
 
 

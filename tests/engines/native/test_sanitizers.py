@@ -55,6 +55,7 @@ CASES = [
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="the sanitizers are tried on Linux")
+@pytest.mark.timeout(1200)  # a compilation under a sanitizer takes a minute or more where the processor is busy
 @pytest.mark.parametrize(("name", "sanitizer"), CASES)
 def test_they_find_nothing(name, sanitizer, tmp_path):
     network, shape, classes = NETWORKS[name]
