@@ -254,10 +254,10 @@ def test_torchvisions_old_files(tmp_path):
         data.load(tmp_path)
 
 
-def test_parquet_without_its_library_names_the_extra(tmp_path, monkeypatch):
+def test_parquet_without_its_library_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"pip install 'lenette\[parquet\]'"):
+    with pytest.raises(DataError, match=r"pip install pyarrow"):
         data.load(tmp_path)
 
 
