@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lenette import data, files, integer, models
-from lenette.evidence.networks import read_all_weights
+from lenette import data, files, integer
 from lenette.exports import c
-from lenette.inference import Network
+from lenette.exports.trained import find
 
 ROOT = Path(__file__).parents[1]
 NAME = "under_8k"
@@ -36,11 +35,8 @@ MACHINES = {
 def main(num_images: int) -> None:
     """Run every machine whose compiler and emulator are here, and write what was found."""
     train, test = (data.load("mnist", part) for part in ("train", "test"))
-    seed, state = min(read_all_weights(ROOT / f"results/certificates/{NAME}.safetensors").items())
-    model = models.build(NAME, len(train.classes), *train.images.shape[1:3])
-    model.load_state_dict(state)
-    network = Network(model.eval(), train.classes, tuple(train.images.shape[1:]), train.mean, train.std)
-    made = integer.quantise(network, train.images)
+    first = find(ROOT / f"results/certificates/{NAME}.json")[0]
+    made = integer.quantise(first.network, train.images)
     images = test.images[:num_images].numpy()
     wanted = integer.logits(made, images)
     machines = {}
@@ -53,7 +49,7 @@ def main(num_images: int) -> None:
         print(name, machines[name], flush=True)
     files.write_json(
         ROOT / "results/shipping/emulated.json",
-        {"network": NAME, "seed": seed, "images": num_images, "machines": machines},
+        {"network": NAME, "seed": first.seed, "images": num_images, "machines": machines},
     )
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lenette import data, files, integer, models
-from lenette.evidence.networks import read_all_weights
-from lenette.exports import c
-from lenette.inference import Network
+from lenette import data, files, integer
+from lenette.exports import c, card
+from lenette.exports.c.plan import plan
+from lenette.exports.trained import find
 
 ROOT = Path(__file__).parents[1]
 NAME = "under_8k"
@@ -34,13 +34,10 @@ OTHERS = 1000
 def main(num_seeds: int) -> None:
     """Compare, and write what was found after every seed."""
     train, test = (data.load("mnist", part) for part in ("train", "test"))
-    states = sorted(read_all_weights(ROOT / f"results/certificates/{NAME}.safetensors").items())[:num_seeds]
     images = test.images.numpy()
     found: dict[str, object] = {"network": NAME, "images": len(images), "seeds": {}}
-    for place, (seed, state) in enumerate(states):
-        model = models.build(NAME, len(train.classes), *train.images.shape[1:3])
-        model.load_state_dict(state)
-        network = Network(model.eval(), train.classes, tuple(train.images.shape[1:]), train.mean, train.std)
+    for place, trained in enumerate(find(ROOT / f"results/certificates/{NAME}.json")[:num_seeds]):
+        seed, network = trained.seed, trained.network
         made = integer.quantise(network, train.images)
         wanted = integer.logits(made, images)
         labels = test.labels.numpy()
@@ -52,7 +49,7 @@ def main(num_seeds: int) -> None:
                 name: f"{identical_images(Path(folder), BUILDS[name], images[:count], wanted[:count])} of {count}"
                 for name, count in counts.items()
             }
-            found |= {"memory_bytes": memory(Path(folder)), "cortex_m0_flash_bytes": flash(Path(folder))}
+        found |= {"memory_bytes": plan(made).size, "cortex_m0_flash_bytes": card.flash(made).get("Cortex-M0")}
         found["seeds"][str(seed)] = {  # type: ignore[index]
             "float_errors": int((network.logits(test.images).argmax(1) != test.labels).sum()),
             "integer_errors": int((wanted.argmax(1) != labels).sum()),
@@ -70,22 +67,6 @@ def identical_images(folder: Path, command: list[str], images: np.ndarray, wante
     )
     rows = np.array([line.split() for line in told.stdout.decode().splitlines()], np.int64)
     return int((rows == wanted).all(axis=1).sum())
-
-
-def memory(folder: Path) -> int:
-    """Return the bytes of working memory that the header asks for."""
-    line = next(line for line in (folder / "net.h").read_text().splitlines() if "define NET_MEMORY" in line)
-    return int(line.split()[2])
-
-
-def flash(folder: Path) -> int | None:
-    """Return the bytes of code and constants for a Cortex-M0 at -Os, None where there is no compiler for it."""
-    if not shutil.which("arm-none-eabi-gcc"):
-        return None
-    command = ["arm-none-eabi-gcc", *FLAGS, "-mcpu=cortex-m0", "-mthumb", "-Os", "-c", "net.c"]
-    subprocess.run(command, cwd=folder, check=True)
-    told = subprocess.run(["arm-none-eabi-size", "net.o"], cwd=folder, capture_output=True, check=True, text=True)
-    return int(told.stdout.splitlines()[1].split()[0])
 
 
 if __name__ == "__main__":

@@ -39,7 +39,24 @@ def test_a_seed_of_a_proof(tmp_path, monkeypatch):
 def test_nothing_is_written_where_something_is_refused(cli, run, tmp_path):
     asked = ("export", run.id, "--store", run.folder.parent, "--out", tmp_path)
     assert "did you mean 'onnx'?" in cli.error(*asked, "--to", "onx")
-    assert "is no name in C" in cli.error(*asked, "--to", "c", "--prefix", "1st")
+    for form in ("c", "all"):
+        assert "is no name in C" in cli.error(*asked, "--to", form, "--prefix", "1st")
     (tmp_path / "net.c").write_text("mine")
     assert "not as lenette wrote it" in cli.error(*asked, "--to", "c")
     assert [path.name for path in tmp_path.iterdir()] == ["net.c"]
+
+
+def test_where_all_are_wanted_a_form_that_a_network_lacks_is_named_and_the_others_are_written(cli, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef net(num_classes, in_channels, image_size):\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), "
+        "nn.Linear(4 * (image_size - 2) ** 2, num_classes))\n"
+    )
+    model = f"{tmp_path / 'net.py'}:net"
+    run = lenette.train(model, dataset="optdigits", epochs=1, store=tmp_path / "runs", say=lambda line: None)
+    told = cli("export", run.id, "--store", tmp_path / "runs", "--out", tmp_path / "out").stderr
+    assert "has no form 'c'" in told
+    assert "group_norm" in told
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} >= {".onnx", ".py", ".pt"}
+    assert not list((tmp_path / "out").glob("*.c"))
+    assert "group_norm" in cli.error("export", run.id, "--store", tmp_path / "runs", "--out", tmp_path, "--to", "c")

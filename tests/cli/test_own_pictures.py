@@ -82,6 +82,9 @@ def test_data_that_changed_since_training_are_refused_and_data_that_moved_are_fo
     (tmp_path / "mine").rename(tmp_path / "moved")
     assert "unknown data set 'mine'" in lenette("evaluate", "sigmoid_mlp", "--part", "validation").output
     assert lenette("evaluate", "sigmoid_mlp", "--part", "validation", "--data", "moved").output == right
+    on_integers = lenette("evaluate", "sigmoid_mlp", "--part", "validation", "--data", "moved", "--integer")
+    assert on_integers.exit_code == 0, on_integers.output
+    assert lenette("export", "sigmoid_mlp", "--to", "c", "--data", "moved").exit_code == 0
     (tmp_path / "moved" / "train" / "dark" / "0.png").unlink()
     for part in ("validation", "train"):
         result = lenette("evaluate", "sigmoid_mlp", "--part", part, "--data", "moved")

@@ -174,6 +174,24 @@ def test_a_prefix_that_is_no_name_is_refused(small, tmp_path, prefix):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_prefix_that_would_take_a_files_place_is_refused(small, tmp_path):
+    with pytest.raises(LenetteError, match=r"in the place of main\.c"):
+        c.write(small, tmp_path, "main")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_softmax_over_the_images_is_no_last_softmax():
+    images = torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
+    for dim, refused in ((0, True), (1, False), (-1, False)):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Softmax(dim))
+        network = Network(model.eval(), ["a", "b", "c"], [1, 2, 2], [0.5], [0.3])
+        if refused:
+            with pytest.raises(LenetteError, match=r"'2'.*softmax.*no integer form"):
+                integer.quantise(network, images)
+        else:
+            assert integer.quantise(network, images).nodes[-1].shape == (3, 1, 1)
+
+
 def test_what_has_no_integer_form_is_named():
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)

@@ -1,6 +1,8 @@
 """The device card counts what it says it counts."""
 
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,12 +25,17 @@ def test_multiply_adds_are_those_of_the_layers(network):
     assert list(card.card(network).layers.values()) == [4 * 9 * 36, 36 * 3]
 
 
-def test_the_card_is_written_and_says_what_fits(network, tmp_path):
-    text, page = (path.read_text() for path in card.write(network, tmp_path, "a <small> network"))
+def test_the_card_says_what_fits(network):
+    text, page = (content.decode() for content in card.contents(network, "a <small> network").values())
     assert "multiply-adds of one image" in text
     assert "a &lt;small&gt; network" in page
     if shutil.which("arm-none-eabi-gcc"):
         assert any(line.startswith("STM32F401RE ") and line.endswith("fits") for line in text.splitlines())
+
+
+def test_the_stack_is_the_deepest_that_was_measured():
+    found = json.loads((Path(__file__).parents[2] / "results/shipping/emulated.json").read_text())
+    assert max(machine["stack_bytes"] for machine in found["machines"].values()) == card.STACK
 
 
 def test_a_chip_that_is_too_small_is_told_with_what_it_lacks():

@@ -252,3 +252,13 @@ def test_reading_leaves_the_network_and_the_generators_alone():
     assert torch.equal(torch.get_rng_state(), state)
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("written", "shape", "dim"),
+    [(None, (1, 4, 4), 1), (-1, (1, 4, 4), 3), (None, (16,), 1), (-2, (16,), 0), (1, (16,), 1)],
+)
+@pytest.mark.filterwarnings("ignore:Implicit dimension choice")
+def test_the_dimension_of_a_softmax_is_counted_from_the_front(written, shape, dim):
+    layers = [nn.Softmax(written)] if len(shape) == 3 else [nn.Flatten(), nn.LogSoftmax(written)]
+    assert graph(nn.Sequential(*layers), (1, 4, 4)).nodes[-1].options == {"dim": dim}

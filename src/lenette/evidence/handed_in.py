@@ -50,7 +50,10 @@ def files_of(named: Sequence[Path]) -> list[Path]:
 def rows(found: Mapping[Path, Verification | str]) -> list[HandedIn]:
     """Return a row a file, given what `verify` found, or why it could not begin."""
     proofs = {path: read_done(path) for path, result in found.items() if not isinstance(result, str)}
-    return [_row(path, result, list(_same(path, proofs))) for path, result in found.items()]
+    return [
+        _unread(path, result) if isinstance(result, str) else _row(path, result, proofs)
+        for path, result in found.items()
+    ]
 
 
 def worst(rows: Sequence[HandedIn]) -> str:
@@ -69,10 +72,14 @@ def as_csv(rows: Sequence[HandedIn]) -> str:
     return text.getvalue()
 
 
-def _row(path: Path, result: Verification | str, same: list[str]) -> HandedIn:
-    if isinstance(result, str):
-        nothing: dict[str, Any] = {"recipe": "", "verdict": "", "accuracy": None, "parameters": None, "certificate": ""}
-        return HandedIn(file=str(path), end="no proof", same=same, why=result, **nothing)
+def _unread(path: Path, why: str) -> HandedIn:
+    return HandedIn(
+        file=str(path), recipe="", end="no proof", verdict="", accuracy=None, parameters=None, certificate="", same=[],
+        why=why,
+    )  # fmt: skip
+
+
+def _row(path: Path, result: Verification, proofs: Mapping[Path, Proof]) -> HandedIn:
     conclusion, granted = result.conclusion, result.certificate
     faults = [fault for check in result.checks for fault in check.faults]
     return HandedIn(
@@ -81,17 +88,15 @@ def _row(path: Path, result: Verification | str, same: list[str]) -> HandedIn:
         end=result.end,
         verdict=conclusion.verdict.verdict if conclusion else "",
         accuracy=conclusion.summary.mean if conclusion else None,
-        parameters=read_done(path).network.counts.trainable if conclusion else None,
+        parameters=proofs[path].network.counts.trainable if conclusion else None,
         certificate="" if granted is None else "granted" if granted.granted else "not granted",
-        same=same,
+        same=list(_same(path, proofs)),
         why="; ".join(faults or result.missing),
     )
 
 
 def _same(path: Path, proofs: Mapping[Path, Proof]) -> Iterator[str]:
     """Yield what the proof shares with each of the others: all its weights, else its network's file."""
-    if path not in proofs:
-        return
     mine = proofs[path]
     for other, theirs in proofs.items():
         if other == path:

@@ -58,6 +58,7 @@ def evaluate_part(
     """
     recipe = run.recipe
     own = dataset is None or str(dataset) == recipe.dataset or _lies_at(run, str(dataset), folder)
+    moved_to = folder if own else None
     part = part or ("test" if may_open or not own else run.part) or "train"
     seen = own and part in ("train", "validation", run.part)
     if own:
@@ -70,15 +71,16 @@ def evaluate_part(
             "say --open-test if this is the end (the opening is written down)"
         )
     if own:
-        images = _own_images(run, recipe, part, folder)
+        images = _own_images(run, recipe, folder, part)
     else:
         images = data.load_for(run.about.data, str(dataset), part, folder)
     told = ""
+    integers = integer_network(run, moved_to) if on_integers else None
     if seen:
         require_same_kind(run, images)
-        found = evaluate(_logits(run, images.images, on_integers), images.labels)
+        found = evaluate(_logits(run, images.images, integers), images.labels)
     else:
-        found, _ = _open(run, images, on_integers)
+        found, _ = _open(run, images, integers)
         store = run.folder.parent
         every = looks(store, images.digest)
         told = f"look {len(every)} at these images by runs of the store {store}: {ledger.told(every)}"
@@ -141,21 +143,34 @@ def looks(store: Path, digest: str) -> list[Look]:
     return [*old, *ledger.looks(store, digest)]
 
 
-def _logits(run: Run, images: torch.Tensor, on_integers: bool) -> torch.Tensor:
-    """Return float32 [N, classes] of the run's network, or of its integer form."""
-    if not on_integers:
+def integer_network(run: Run, folder: str | Path | None = None) -> integer.IntegerNetwork:
+    """Return the integer form of a finished run's network, its ranges measured on the images that it was trained on.
+
+    Args:
+        folder: where its data set lies now; without it, where it lay.
+
+    Raises:
+        NotQuantised: the network has no integer form.
+        DataError: the data set is missing, or has changed since.
+    """
+    images = _own_images(run, *_own_place(run, folder), part="train")
+    return integer.quantise(run.network(), images.images)
+
+
+def _logits(run: Run, images: torch.Tensor, integers: integer.IntegerNetwork | None) -> torch.Tensor:
+    """Return float32 [N, classes] of the run's network, or of its integer form where that is given."""
+    if integers is None:
         return run.logits(images)
-    made = integer.quantise(run.network(), _own_images(run, run.recipe, "train", run.about.data.folder).images)
-    return torch.from_numpy(integer.logits(made, images.numpy()) * made.step).float()
+    return torch.from_numpy(integer.logits(integers, images.numpy()) * integers.step).float()
 
 
-def _open(run: Run, images: data.Dataset, on_integers: bool = False) -> tuple[Evaluation, Look]:
+def _open(run: Run, images: data.Dataset, integers: integer.IntegerNetwork | None = None) -> tuple[Evaluation, Look]:
     """Return what the weights are worth on the images, and the look that was written down.
 
     Which images are wrong is written of the float network alone, since a later question for them is about that.
     """
     require_same_kind(run, images)
-    logits = _logits(run, images.images, on_integers)
+    logits = _logits(run, images.images, integers)
     found = evaluate(logits, images.labels)
     look = Look(
         what="opening",
@@ -170,7 +185,7 @@ def _open(run: Run, images: data.Dataset, on_integers: bool = False) -> tuple[Ev
         num_images=found.num_images,
         accuracy=found.accuracy,
         loss=found.loss,
-        wrong=None if on_integers else wrong(logits, images.labels),
+        wrong=wrong(logits, images.labels) if integers is None else None,
     )
     ledger.look(run.folder.parent, images.digest, look)
     return found, look
@@ -237,7 +252,7 @@ def _own_place(run: Run, folder: str | Path | None) -> tuple[Recipe, str | Path 
     return (recipe.but(dataset=str(folder)), None) if Path(folder).exists() else (recipe, folder)
 
 
-def _own_images(run: Run, recipe: Recipe, part: str, folder: str | Path | None) -> data.Dataset:
+def _own_images(run: Run, recipe: Recipe, folder: str | Path | None, part: str) -> data.Dataset:
     """Return a part of the run's own data set; "train" is what it was trained on, without what it held out.
 
     Raises:

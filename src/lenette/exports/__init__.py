@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lenette.errors import LenetteError, nearest
+from lenette.errors import LenetteError, ModelError, nearest
 from lenette.runs import DEFAULT_STORE, Run
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ def export(
         say: is given a line for a form that a network does not have, where all are wanted.
 
     Raises:
-        LenetteError: the form or the run is unknown, the network has no such form, or a file is there that lenette did
-            not write. Then nothing is written.
+        LenetteError: the form, the run, the prefix or the data won't do, or a file is there that lenette did not write.
+        ModelError: the network has no such form, and `to` is not "all".
+
+        Then nothing is written.
     """
     if to not in (*FORMS, "all"):
         raise LenetteError(f"form '{to}' is none of {', '.join(FORMS)}, all{nearest(to, (*FORMS, 'all'))}")
@@ -57,7 +59,7 @@ def export(
         for form in FORMS if to == "all" else (to,):
             try:
                 made[place] |= _contents(trained, form, prefix, folder)
-            except LenetteError as error:
+            except ModelError as error:
                 if to != "all":
                     raise
                 say(f"{trained.name} has no form '{form}': {error}")
@@ -84,6 +86,9 @@ def _contents(trained: "Trained", form: str, prefix: str, folder: str | Path | N
 def _integer(trained: "Trained", folder: str | Path | None) -> "IntegerNetwork":
     """Return its integer form, whose ranges are measured on the images that it was trained on."""
     from lenette import integer, jobs
+    from lenette.evidence import sealed
 
-    images, _ = jobs.datasets(trained.recipe, trained.folder if folder is None else folder)
+    if trained.run is not None:
+        return sealed.integer_network(trained.run, folder)
+    images, _ = jobs.datasets(trained.recipe, folder)
     return integer.quantise(trained.network, images.images)

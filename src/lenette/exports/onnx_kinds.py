@@ -7,6 +7,7 @@ import numpy as np
 
 from lenette.errors import ModelError
 from lenette.models.graph import Node
+from lenette.models.windows import Pooling, Window, margins, pair, pooling
 
 if TYPE_CHECKING:
     from lenette.exports.onnx_float import Writer
@@ -18,18 +19,9 @@ class Unsupported(ModelError):
     """Something in the network has no form in what is written; the message names it."""
 
 
-def _pair(value: Any) -> list[int]:
-    return [int(value)] * 2 if isinstance(value, int) else [int(one) for one in value]
-
-
 def _convolution(to: "Writer", node: Node, sources: list[Node], inputs: list[str]) -> str:
-    options = node.options
-    kernel, dilation, padding = _pair(options["kernel_size"]), _pair(options["dilation"]), options["padding"]
-    if padding == "same":  # torch puts the odd pixel behind
-        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        pads = [one // 2 for one in reach] + [one - one // 2 for one in reach]
-    else:
-        pads = (_pair(0) if padding == "valid" else _pair(padding)) * 2
+    options, (top, bottom, left, right) = node.options, margins(node).all
+    pads = [top, left, bottom, right]
     source, mode = inputs[0], options["padding_mode"]
     if mode != "zeros":
         modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -37,8 +29,8 @@ def _convolution(to: "Writer", node: Node, sources: list[Node], inputs: list[str
         source, pads = to.operator("Pad", source, around, mode=modes[mode]), [0] * 4
     bias = [to.tensor(node, "bias")] if "bias" in node.tensors else []
     return to.operator(
-        "Conv", source, to.tensor(node, "weight"), *bias, kernel_shape=kernel, strides=_pair(options["stride"]),
-        dilations=dilation, pads=pads, group=int(options["groups"]),
+        "Conv", source, to.tensor(node, "weight"), *bias, kernel_shape=pair(options["kernel_size"]),
+        strides=pair(options["stride"]), dilations=pair(options["dilation"]), pads=pads, group=int(options["groups"]),
     )  # fmt: skip
 
 
@@ -109,73 +101,55 @@ def _dropout(to: "Writer", node: Node, sources: list[Node], inputs: list[str]) -
 
 
 def _max_pool(to: "Writer", node: Node, sources: list[Node], inputs: list[str]) -> str:
-    options = node.options
-    kernel = _pair(options["kernel_size"])
-    stride = kernel if options["stride"] in (None, []) else _pair(options["stride"])
-    ends = _ends(node, sources[0], kernel, stride, _pair(options["padding"]), _pair(options["dilation"]))
+    found = pooling(node, sources[0].shape)
     return to.operator(
-        "MaxPool", inputs[0], kernel_shape=kernel, strides=stride, dilations=_pair(options["dilation"]),
-        pads=[*_pair(options["padding"]), *ends],
+        "MaxPool", inputs[0], kernel_shape=found.kernel, strides=found.stride, dilations=found.step,
+        pads=_pads(node, found),
     )  # fmt: skip
 
 
 def _average_pool(to: "Writer", node: Node, sources: list[Node], inputs: list[str]) -> str:
     """Averages as a sum over the zero-padded map, divided by how many pixels torch counts in each window."""
-    options = node.options
-    kernel, padding = _pair(options["kernel_size"]), _pair(options["padding"])
-    stride = kernel if options["stride"] in (None, []) else _pair(options["stride"])
-    ends = _ends(node, sources[0], kernel, stride, padding, [1, 1])
-    area = kernel[0] * kernel[1]
+    found = pooling(node, sources[0].shape)
     sums = to.operator(
-        "AveragePool", inputs[0], kernel_shape=kernel, strides=stride, pads=[*padding, *ends], count_include_pad=1
-    )
-    if options["divisor_override"]:
-        counts = np.full(node.shape[1:], options["divisor_override"], np.float64)
-    else:
-        edge = padding if options["count_include_pad"] else [0, 0]
-        sides = [
-            [
-                min(start + kernel[axis], size + edge[axis]) - max(start, -edge[axis])
-                for start in (place * stride[axis] - padding[axis] for place in range(node.shape[1 + axis]))
-            ]
-            for axis, size in enumerate(sources[0].shape[1:])
-        ]
-        counts = np.outer(sides[0], sides[1]).astype(np.float64)
+        "AveragePool", inputs[0], kernel_shape=found.kernel, strides=found.stride, pads=_pads(node, found),
+        count_include_pad=1,
+    )  # fmt: skip
+    area = found.kernel[0] * found.kernel[1]
+    counts = np.outer([one.divisor for one in found.rows], [one.divisor for one in found.columns])
     return sums if (counts == area).all() else to.operator("Mul", sums, to.constant(area / counts))
 
 
-def _ends(
-    node: Node, source: Node, kernel: list[int], stride: list[int], padding: list[int], dilation: list[int]
-) -> list[int]:
-    """Return the padding behind, with which a pool gives the map that torch gives, whatever its ceil_mode was."""
-    found = []
-    for axis in (0, 1):
-        reach = (node.shape[1 + axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        found.append(max(0, reach - source.shape[1 + axis] - padding[axis]))
-    return found
+def _pads(node: Node, found: Pooling) -> list[int]:
+    """Return the padding in front and behind, with which a pool gives torch's map, whatever its ceil_mode was."""
+    padding = pair(node.options["padding"])
+    behind = [
+        max(0, (len(windows) - 1) * stride + step * (kernel - 1) + 1 - side - before)
+        for windows, stride, step, kernel, side, before in zip(
+            (found.rows, found.columns), found.stride, found.step, found.kernel, found.shape, padding, strict=True
+        )
+    ]
+    return [*padding, *behind]
 
 
 def _adaptive_average_pool(to: "Writer", node: Node, sources: list[Node], inputs: list[str]) -> str:
     """The mean of the map; of parts of it as two products with matrices, since their sizes may differ."""
-    wanted = node.options["output_size"]
-    height, width = (wanted, wanted) if wanted is None or isinstance(wanted, int) else wanted
-    rows, columns = sources[0].shape[1:]
-    height, width = height or rows, width or columns
-    if (height, width) == (1, 1):
+    found = pooling(node, sources[0].shape)
+    if found.size == (1, 1):
         pooled = to.operator("GlobalAveragePool", inputs[0])
     else:
-        left, right = to.constant(_means(height, rows)), to.constant(_means(width, columns).T)
+        height, width = found.shape
+        left, right = to.constant(_means(found.rows, height)), to.constant(_means(found.columns, width).T)
         pooled = to.operator("MatMul", to.operator("MatMul", left, inputs[0]), right)
-    shape = (sources[0].shape[0], height, width)
+    shape = (sources[0].shape[0], *found.size)
     return pooled if node.shape == shape else _reshape(to, node, sources, [pooled])
 
 
-def _means(parts: int, size: int) -> np.ndarray:
-    """Return float64 [parts, size] that takes the mean of each part, as torch's adaptive pools cut them."""
-    matrix = np.zeros((parts, size))
-    for part in range(parts):
-        start, stop = part * size // parts, -(-(part + 1) * size // parts)
-        matrix[part, start:stop] = 1 / (stop - start)
+def _means(windows: tuple[Window, ...], size: int) -> np.ndarray:
+    """Return float64 [windows, size] that takes each window's mean."""
+    matrix = np.zeros((len(windows), size))
+    for row, window in zip(matrix, windows, strict=True):
+        row[window.start : window.start + window.taps] = 1 / window.divisor
     return matrix
 
 
@@ -192,11 +166,9 @@ def _affine(to: "Writer", node: Node, sources: list[Node], inputs: list[str]) ->
 
 def _over_features(operator: str) -> Form:
     def form(to: "Writer", node: Node, sources: list[Node], inputs: list[str]) -> str:
-        dim, rank = node.options["dim"], len(node.shape) + 1
-        axis = (0 if rank in (1, 3) else 1) if dim is None else dim % rank  # torch's own rule where none is named
-        if axis == 0:
+        if node.options["dim"] == 0:
             raise Unsupported("it is taken over the images that are given together")
-        return to.operator(operator, inputs[0], axis=axis)
+        return to.operator(operator, inputs[0], axis=node.options["dim"])
 
     return form
 

@@ -109,8 +109,6 @@ class Code:
                 first.append(repr(options.pop(key)))
         if node.kind == "group_norm":
             first.append(str(node.shape[0]))
-        if node.kind in ("softmax", "log_softmax") and options["dim"] is None:
-            options["dim"] = 0 if len(node.shape) in (0, 2) else 1
         given = {key: value for key, value in options.items() if value != kind.defaults.get(key)}
         words = [f"{key}={value!r}" for key, value in (given | more).items()]
         return f"nn.{name}({', '.join(first + words)})"

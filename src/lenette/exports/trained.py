@@ -23,7 +23,7 @@ class Trained:
     """A trained network, and what a file that it is shipped in says of it.
 
     `accuracy` is a fraction of the `num_images` of `part` ("test", "validation" or "train"); `evidence` are sentences
-    on what that figure rests on; `folder` is where its data set lay.
+    on what that figure rests on; `run` is the run that it is of, where it isn't a proof's.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Trained:
     accuracy: float
     num_images: int
     evidence: tuple[str, ...]
-    folder: str | None = None
+    run: Run | None = None
 
     @property
     def state(self) -> dict[str, torch.Tensor]:
@@ -111,7 +111,7 @@ def _of_run(run: Run) -> Trained:
     )
     return Trained(
         run.id, run.recipe, run.seed, run.network(), run.preparation, part, result.accuracy, result.num_images, words,
-        run.about.data.folder,
+        run,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from lenette.errors import ModelError
 from lenette.inference import Network
 from lenette.integer.network import Shape
 from lenette.models.graph import Graph, Node, graph
-from lenette.models.windows import Pair, Pooling, pair, pooling
+from lenette.models.windows import Pair, Pooling, margins, pair, pooling
 
 PASSING = ("max_pool", "reshape")  # kinds through which a ReLU may be moved to what they read
 FUNCTIONS: dict[str, Callable[..., torch.Tensor]] = {
@@ -64,11 +64,6 @@ class Operation:
         """Whether a ReLU has become part of it."""
         return (self.low, self.high) != (-inf, inf)
 
-    @property
-    def is_by_channel(self) -> bool:
-        """Whether it is a factor and an offset for each channel."""
-        return self.kind == "convolution" and self.weight.shape[1:] == (1, 1, 1) and self.groups == len(self.weight)
-
 
 def lower(network: Network) -> list[Operation]:
     """Return the network's operations, the input first and the logits last; a last softmax is left out.
@@ -79,7 +74,7 @@ def lower(network: Network) -> list[Operation]:
     """
     found = graph(network.model, network.shape)
     last = found.nodes[found.output]
-    if last.kind in ("softmax", "log_softmax") and len(last.shape) == 1:
+    if last.kind in ("softmax", "log_softmax") and len(last.shape) == last.options["dim"] == 1:
         found = Graph(found.nodes, last.inputs[0])
         last = found.nodes[found.output]
     if prod(last.shape) != len(network.classes):
@@ -152,16 +147,10 @@ class _Lowering:
             return Operation("convolution", node.name, inputs, form(node.shape), weight[:, :, None, None], bias)
         if node.options["padding_mode"] != "zeros":
             raise refusal(node, f"with padding_mode '{node.options['padding_mode']}'")
-        options, around = node.options, []
-        for axis in (0, 1):
-            reach = (options["kernel_size"][axis] - 1) * pair(options["dilation"])[axis]
-            if options["padding"] == "same":
-                around += [reach // 2, reach - reach // 2]
-            else:
-                around += [0 if options["padding"] == "valid" else pair(options["padding"])[axis]] * 2
+        options = node.options
         return Operation(
             "convolution", node.name, inputs, form(node.shape), weight, bias, None, pair(options["stride"]),
-            (around[0], around[1], around[2], around[3]), pair(options["dilation"]), options["groups"],
+            margins(node).all, pair(options["dilation"]), options["groups"],
         )  # fmt: skip
 
     def by_channel(self, node: Node, at: int, lone: bool) -> int:

@@ -240,6 +240,9 @@ class _Reader:
         kind_name = kind.name
         if kind_name == "mean":
             kind_name, found = _mean(source.tensor, found, name)
+        if kind_name in ("softmax", "log_softmax"):
+            rank, dim = result.ndim, found["dim"]
+            found = {"dim": int(rank not in (1, 3)) if dim is None else dim % rank}  # torch's rule where none is named
         fresh = result.data_ptr() != source.tensor.data_ptr()
         return self.add(kind_name, (source.place,), found, tensors, result, name, layer, fresh)
 

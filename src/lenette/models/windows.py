@@ -82,6 +82,12 @@ class Margins(NamedTuple):
     own: Pair
     more: tuple[int, int, int, int]
 
+    @property
+    def all(self) -> tuple[int, int, int, int]:
+        """All of it: (top, bottom, left, right)."""
+        (rows, columns), (top, bottom, left, right) = self
+        return rows + top, rows + bottom, columns + left, columns + right
+
 
 def margins(node: Node) -> Margins:
     """Return a convolution's padding; its own is less than what the kernel spans, and the same on both sides."""

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from lenette.engines.native import compiler
+
 
 @pytest.fixture(autouse=True)
 def same_weights_in_every_order():
@@ -12,3 +14,11 @@ def same_weights_in_every_order():
     where the engines' rounding decides whether that bias has a gradient.
     """
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def quick_compiler():
+    """Compile in half the time: where the arithmetic alone is tested, which is the same at every level."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "FLAGS", tuple("-O1" if flag == "-O3" else flag for flag in compiler.FLAGS))
+        yield

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from benchmarks.people import PEOPLE
 from lenette.engines import native
-from lenette.engines.native import compiler
 from lenette.plan import Plan
 from lenette.recipes import Recipe
 from tests.engines.native.twins import distance, noise, twins
@@ -23,12 +22,7 @@ from tests.engines.native.twins import distance, noise, twins
 EXAMPLES = int(os.environ.get("LENETTE_NATIVE_EXAMPLES", "8"))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_compiler():
-    """Compile in half the time: what is tested here is the arithmetic, which is the same at every level."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiler, "FLAGS", tuple("-O1" if flag == "-O3" else flag for flag in compiler.FLAGS))
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 
 def recipe_for(batch_size=20, **fields):

@@ -13,19 +13,13 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from torch import nn
 
-from lenette.engines.native import compiler
 from lenette.recipes import Recipe
 from tests.engines.native.twins import distance, noise, twins
 
 EXAMPLES = int(os.environ.get("LENETTE_NATIVE_EXAMPLES", "8"))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_compiler():
-    """Compile in half the time: what is tested here is the arithmetic, which is the same at every level."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiler, "FLAGS", tuple("-O1" if flag == "-O3" else flag for flag in compiler.FLAGS))
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 
 def check(layers, batch_size=20, num_images=33, channels=1, size=12, steps=2, tolerance=1e-9, **fields):

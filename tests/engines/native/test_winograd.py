@@ -22,11 +22,10 @@ from lenette.engines import native, reference
 from lenette.engines.native import stages
 from lenette.plan import Plan
 from lenette.recipes import Recipe
-from tests.engines.native import test_layers
 from tests.engines.native.test_layers import EXAMPLES, check
 from tests.engines.native.twins import noise, twins
 
-quick_compiler = test_layers.quick_compiler
+pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 FACTOR = 2  # of PyTorch's own error: see above
 

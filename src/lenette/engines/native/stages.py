@@ -115,7 +115,7 @@ def read(model: nn.Module, image_shape: Shape) -> Reading:
     last = found.nodes[found.output]
     if len(last.shape) != 1:
         raise UnsupportedByEngine("the native engine wants a network that ends flat, [N, classes]: end it with Flatten")
-    log_softmax = last.kind == "log_softmax" and last.options["dim"] in (None, 1, -1)
+    log_softmax = last.kind == "log_softmax" and last.options["dim"] == 1
     reader = _Reader(Graph(found.nodes, last.inputs[0] if log_softmax else found.output))
     stages = reader.read()
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

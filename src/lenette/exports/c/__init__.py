@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lenette.errors import LenetteError
+from lenette.errors import LenetteError, ModelError
 from lenette.exports import folder
 from lenette.exports.c.plan import Plan, plan
 from lenette.exports.templates import render
@@ -47,12 +47,15 @@ def contents(network: IntegerNetwork, prefix: str = "lenette") -> dict[str, byte
     """Return PREFIX.h, PREFIX.c, main.c, a Makefile, and images with their logits for its `make test`, by name.
 
     Raises:
-        LenetteError: the prefix is no name in C, or the network has more than 255 nodes or a side beyond 65,535.
+        LenetteError: the prefix is no name in C, or is "main".
+        ModelError: the network has more than 255 nodes or a side beyond 65,535.
     """
+    if prefix == "main":
+        raise LenetteError("prefix 'main' would put the network in the place of main.c: take another")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,40}", prefix):
         raise LenetteError(f"prefix '{prefix}' is no name in C: letters, digits and _, a letter first")
     if len(network.nodes) > 255 or max(max(node.shape) for node in network.nodes) > 65535:
-        raise LenetteError("the network is too large for C: more than 255 nodes or 65,535 channels")
+        raise ModelError("the network is too large for C: more than 255 nodes or 65,535 channels")
     about = _described(network, prefix)
     names = {
         f"{prefix}.h": "c/network.h.jinja",
