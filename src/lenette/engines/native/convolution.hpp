@@ -21,13 +21,7 @@ class Convolution : public Operation {
     static constexpr int kXRow = CI * XW, kDRow = CO * DW;
     static constexpr int kTop = SH - 1 - PH, kLeft = SW - 1 - PW;
     static_assert(kTop >= 0 && kLeft >= 0);
-    // Few channels with many pixels, or many channels with few, whichever the registers hold.
-    static constexpr int kChannelTile = kAccumulators / 5;
     static constexpr int kWeightChannelTile = at_least_one(at_most(4, kAccumulators / KW));
-    static constexpr int tile_channels(int channels) {
-        const int tiles = (channels + kChannelTile) / (kChannelTile + 1);
-        return (channels + tiles - 1) / tiles;
-    }
     static constexpr int kForwardChannels = tile_channels(GO), kBackwardChannels = tile_channels(GI);
     static constexpr int kWeightRows = at_least_one(kAccumulators / (at_most(GO, kWeightChannelTile) * KW));
     // Lines of pixels whose input and gradient stay in the first caches while all weights pass over them.
@@ -73,7 +67,7 @@ public:
         Vector* y = tail->output(scratch.block);
         int rows_read = 0;
         for (int h = 0; h < OH; ++h) {
-            read_input(scratch, rows_read, h * TH + SH);
+            read_padded<CI, H, W, PH, PW, XW>(scratch, rows_read, h * TH + SH);
             convolve<GI, GO, kForwardChannels, OW, TW>(x + h * TH * kXRow, XW, forward_weights.data(),
                                                            BIAS ? memory->parameters + bias.value : nullptr, y + h * CO * OW);
             tail->observe_row(scratch.block, h);
@@ -96,7 +90,7 @@ public:
             const int lines = at_most(kLines, OH - h);
             for (int i = h; i < h + lines; ++i)
                 tail->read_output_gradient_row(scratch.block, i, d + (kTop + i * TH) * kDRow + kLeft, TW, DW);
-            read_input(scratch, rows_read, (h + lines - 1) * TH + SH);
+            read_padded<CI, H, W, PH, PW, XW>(scratch, rows_read, (h + lines - 1) * TH + SH);
             add_weight_gradient(scratch.input.get(), d, gradients, h, lines);
             if (first) continue;
             const int ready = h + lines == OH ? H : at_most(H, (h + lines - 1) * TH - PH + 1);
@@ -110,22 +104,6 @@ public:
     }
 
 private:
-    // Have the padded input's rows up to, not including, `end`.
-    void read_input(Scratch& scratch, int& row, int end) {
-        for (; row < end; ++row) {
-            Vector* to = scratch.input.get() + row * kXRow;
-            if (row < PH || row >= PH + H) {
-                std::fill_n(to, kXRow, Vector{});
-                continue;
-            }
-            sources[0]->read_row(scratch.block, row - PH, to + PW, XW);
-            for (int ci = 0; ci < CI; ++ci, to += XW) {
-                std::fill_n(to, PW, Vector{});
-                std::fill_n(to + PW + W, PW, Vector{});
-            }
-        }
-    }
-
     void clear_margins(Vector* d) {
         std::fill_n(d, kTop * kDRow, Vector{});
         for (int row = kTop * CO; row < (kTop + OH) * CO; ++row) {

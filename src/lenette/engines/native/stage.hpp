@@ -120,6 +120,25 @@ public:
     std::vector<Source*> sources;
     Tail* tail = nullptr;
     bool first = false;  // nothing before it wants a gradient
+
+protected:
+    // Have the rows of the padded input, XW wide, up to, not including, `end`; what lies beyond the map is zero.
+    template <int CI, int H, int W, int PH, int PW, int XW>
+    void read_padded(Scratch& scratch, int& row, int end) {
+        constexpr int row_size = CI * XW;
+        for (; row < end; ++row) {
+            Vector* to = scratch.input.get() + row * row_size;
+            if (row < PH || row >= PH + H) {
+                std::fill_n(to, row_size, Vector{});
+                continue;
+            }
+            sources[0]->read_row(scratch.block, row - PH, to + PW, XW);
+            for (int ci = 0; ci < CI; ++ci, to += XW) {
+                std::fill_n(to, PW, Vector{});
+                std::fill_n(to + PW + W, XW - PW - W, Vector{});
+            }
+        }
+    }
 };
 
 }  // namespace lenette

@@ -7,6 +7,13 @@ namespace lenette {
 
 #define LENETTE_UNROLL _Pragma("GCC unroll 64")
 
+// How many of the channels a tile of few channels with many pixels, or many channels with few, takes: as the registers hold.
+constexpr int tile_channels(int channels) {
+    constexpr int most = kAccumulators / 5 + 1;
+    const int tiles = (channels + most - 1) / most;
+    return (channels + tiles - 1) / tiles;
+}
+
 // CO output channels by PX neighbouring pixels: y[co][px] = bias[co] + sum over ci, kh, kw of w * x.
 // x: the window's first pixel; w: packed [ci][kh][kw][CO]; each weight is broadcast to all lanes.
 template <int KH, int KW, int STRIDE, int DILATION, int CO, int PX>

@@ -22,11 +22,6 @@ class WinogradConvolution : public Operation {
     // Rows of tiles that are taken together: enough tiles to make up for a pass over the weights.
     static constexpr int kRows = at_most(kTileRows, at_least_one((24 + kTileColumns / 2) / kTileColumns));
     static constexpr int kMostTiles = kRows * kTileColumns;
-    static constexpr int kChannelTile = kAccumulators / 5;
-    static constexpr int tile_channels(int channels) {
-        const int tiles = (channels + kChannelTile) / (kChannelTile + 1);
-        return (channels + tiles - 1) / tiles;
-    }
     static constexpr int kForwardChannels = tile_channels(CO), kBackwardChannels = tile_channels(CI);
     // Four output channels by as many inputs as fill a vector with sums; and the room for all of a number's sums.
     static constexpr int kInputTile = at_most(CI, kLanes > 8 ? kLanes / 4 : 2);
@@ -64,7 +59,7 @@ public:
         int rows_read = 0, observed = 0;
         Vector *v = scratch.transformed.get(), *m = v + 4 * CI * kMostTiles;
         for_tiles<kTileRows, kRows>([&](auto rows, int row) {
-            read_input(scratch, rows_read, 2 * (row + rows) + 2);
+            read_padded<CI, H, W, PH, PW, XW>(scratch, rows_read, 2 * (row + rows) + 2);
             const Vector* x = scratch.input.get() + 2 * row * kXRow;
             Vector* y = tail->output(scratch.block) + 2 * row * CO * OW;
             each_number([&](auto r) {
@@ -94,7 +89,7 @@ public:
             constexpr int tiles = rows * kTileColumns;
             read_output_gradient<rows>(scratch.block, row, dy);
             if (BIAS) add_bias_gradient<rows>(dy, gradients + bias.gradient);
-            read_input(scratch, rows_read, 2 * (row + rows) + 2);
+            read_padded<CI, H, W, PH, PW, XW>(scratch, rows_read, 2 * (row + rows) + 2);
             each_number([&](auto r) {
                 transform_input<r, rows>(scratch.input.get() + 2 * row * kXRow, v);
                 transform_output_gradient<r, rows>(dy, e);
@@ -120,22 +115,6 @@ private:
         f(std::integral_constant<int, 1>());
         f(std::integral_constant<int, 2>());
         f(std::integral_constant<int, 3>());
-    }
-
-    // Have the padded input's rows up to, not including, `end`; what lies beyond the padding is zero.
-    void read_input(Scratch& scratch, int& row, int end) {
-        for (; row < end; ++row) {
-            Vector* to = scratch.input.get() + row * kXRow;
-            if (row < PH || row >= PH + H) {
-                std::fill_n(to, kXRow, Vector{});
-                continue;
-            }
-            sources[0]->read_row(scratch.block, row - PH, to + PW, XW);
-            for (int ci = 0; ci < CI; ++ci, to += XW) {
-                std::fill_n(to, PW, Vector{});
-                std::fill_n(to + PW + W, XW - PW - W, Vector{});
-            }
-        }
     }
 
     // v[s][ci][tile] of row R of the transform.
