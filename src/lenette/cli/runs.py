@@ -61,15 +61,14 @@ def runs(
     rows = [row for row in rows if _is_asked_for(row, names, status)]
     faults = [row for row in faults if not where and _is_asked_for(row, names, status)]
     rows.sort(key=lambda row: (row[sort] is not None, row[sort]))
-    if as_json and not delete:
+    if as_json:
         echo_json(rows + faults)
-        return
-    if rows or not faults:
+    elif rows or not faults:
         what = "no such run" if names or where or status else "no runs"
         click.echo(
             table([_shown(row) for row in rows]) or f"{what} in {store}: make one with `lenette train ladder_7k_step`"
         )
-    for each in faults:
+    for each in faults if not as_json else []:
         click.echo(f"{each['run']}  damaged: {each['fault']}", err=True)
     if delete:
         _delete([store / row["run"] for row in rows + faults], yes)

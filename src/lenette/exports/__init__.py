@@ -53,8 +53,8 @@ def export(
     made: dict[Path, dict[str, bytes]] = {}
     found = find(run, Path(store), seed, run_code)
     for trained in found:
-        place = Path("exports") / trained.name if out is None else Path(out)
-        place = place / trained.name if out is not None and len(found) > 1 else place
+        own = out is None or len(found) > 1
+        place = Path("exports" if out is None else out) / (trained.name if own else "")
         made[place] = {}
         for form in FORMS if to == "all" else (to,):
             try:
